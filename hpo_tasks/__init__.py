@@ -1,0 +1,1 @@
+"""Hyperparameter studies as Airflow DAGs. Imports nothing: task processes import only what they use."""

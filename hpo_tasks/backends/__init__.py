@@ -1,0 +1,1 @@
+"""Where attempts run. Backends implement `base.Backend` and do not import one another."""

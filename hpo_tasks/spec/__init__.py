@@ -1,0 +1,1 @@
+"""What a user writes: the study file and its one validator."""
