@@ -4,9 +4,25 @@ Implementations: FolderObjects (temporary file, fsync, os.link) and S3Objects (P
 `open_objects(uri)` picks one by scheme: a path or file:// → folder; s3:// → boto3, imported only then.
 """
 
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from hpo_tasks.errors import InputError
+
+MAX_KEY_BYTES = 900
+"""S3 allows 1,024 bytes for prefix and key together."""
+MAX_NAME_BYTES = 255
+"""What file systems allow for one name."""
+RESERVED = ".hpo-"
+"""Names that start so are the folder store's own files (temporaries, lock) and never objects."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SEPARATORS = ("\u2028", "\u2029")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
 class Objects(Protocol):
@@ -16,8 +32,10 @@ class Objects(Protocol):
     gets True. All methods may be called from several processes and threads, and may be repeated.
 
     Raises (all methods):
-        UnavailableError: no answer after the bounded retries; try again later.
+        UnavailableError: no answer after the bounded retries; try again later. A write may have happened or not.
         RefusedError: permission denied, bucket or root missing, read-only folder, disk full.
+        IntegrityError: something that this protocol never writes is in the object's place (a link, a folder).
+        InputError: the key breaks a rule of `check_key`.
     """
 
     @property
@@ -34,10 +52,106 @@ class Objects(Protocol):
         """Write or replace the object."""
 
     def upload(self, key: str, source: Path) -> None:
-        """Write or replace the object from a file."""
+        """Write or replace the object from a regular file (RefusedError if it is a link, or anything else)."""
 
     def download(self, key: str, target: Path) -> bool:
         """Copy the object into a file, which appears whole. False: there is no such object."""
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys that start with `prefix`, in no promised order. Keys are returned relative to the root."""
+
+
+def open_objects(uri: str, *, client: Any = None, patience_s: float = 900.0) -> Objects:
+    """Access to the objects below `uri`. Connects to nothing and creates nothing yet.
+
+    Args:
+        uri: a path, `file:///path` or `s3://bucket/prefix`.
+        client: a boto3 S3 client; None builds one from the environment at first use. Folders need none.
+        patience_s: how long one call may go on trying while the server does not answer (S3 only).
+
+    Raises:
+        InputError: not an address of an object store.
+    """
+    location = parse_uri(uri)
+    if isinstance(location, Path):
+        from hpo_tasks.trial.folder_objects import FolderObjects  # noqa: PLC0415 - it builds on this module
+
+        return FolderObjects(location)
+    raise InputError(f"object store: {uri!r} must be a folder")
+
+
+def parse_uri(uri: str) -> Path | tuple[str, str]:
+    """What an object store's address means: a folder, or (bucket, prefix without slashes at its ends).
+
+    Raises:
+        InputError: the rule that the address breaks.
+    """
+    if "@" in uri.partition("://")[2].partition("/")[0]:
+        raise InputError(
+            "object store: the address must not hold credentials; use the environment or a connection"
+        )
+    if not uri or not uri.isprintable():
+        raise InputError(f"object store: {uri!r} is empty or holds control characters")
+    scheme, rest = _split_scheme(uri)
+    if scheme == "":
+        return Path(uri).expanduser()
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise InputError(f"object store: {uri!r} names a host; write file:///path, with three slashes")
+        return Path(unquote(rest))
+    if scheme == "s3":
+        bucket, _, prefix = rest.partition("/")
+        if not _BUCKET.fullmatch(bucket):
+            raise InputError(f"object store: {uri!r} names no valid bucket; write s3://bucket/prefix")
+        prefix = prefix.rstrip("/")
+        if prefix:
+            check_key(prefix)
+        return bucket, prefix
+    raise InputError(f"object store: {uri!r} must be a folder, file:///path or s3://bucket/prefix")
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that could leave the root or that some store cannot hold.
+
+    Raises:
+        InputError: the key and the rule that it breaks.
+    """
+    problem = _key_problem(key)
+    if problem:
+        raise InputError(f"object key {key[:200]!r}: {problem}")
+
+
+def is_key(key: str) -> bool:
+    """Whether `check_key` accepts it. Listings leave out what it refuses: nobody could read it."""
+    return not _key_problem(key)
+
+
+def _split_scheme(uri: str) -> tuple[str, str]:
+    match = _SCHEME.match(uri)
+    return (match[1].lower(), uri[match.end() :]) if match else ("", uri)
+
+
+def _key_problem(key: str) -> str:
+    """The rule that a key breaks; "" if none."""
+    try:
+        sizes = [len(part.encode()) for part in key.split("/")]
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    if min(sizes) == 0:
+        return "must not be empty, start or end with a slash, or hold two slashes in a row"
+    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) - 1 > MAX_KEY_BYTES:
+        return f"must have at most {MAX_KEY_BYTES} bytes, and {MAX_NAME_BYTES} between two slashes"
+    return next((rule for broken, rule in _KEY_RULES if broken(key)), "")
+
+
+_KEY_RULES: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (lambda key: not {"\\", *_SEPARATORS}.isdisjoint(key), "must not hold backslashes or line separators"),
+    (lambda key: any(unicodedata.category(char) == "Cc" for char in key), "must not hold control characters"),
+    # Nothing here decodes %2e, but what a key ends up in (a link on a page, another store) might.
+    (
+        lambda key: not {".", ".."}.isdisjoint(key.split("/") + unquote(key).split("/")),
+        "must not hold the parts . or ..",
+    ),
+    (lambda key: not unicodedata.is_normalized("NFC", key), "must be in Unicode's normal form NFC"),
+    (lambda key: f"/{RESERVED}" in f"/{key}", f"must not hold names that start with {RESERVED} (reserved)"),
+)
