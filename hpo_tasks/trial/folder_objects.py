@@ -20,10 +20,9 @@ from typing import IO
 
 from hpo_tasks.errors import IntegrityError, RefusedError
 from hpo_tasks.trial.local_files import CHUNK_BYTES, explain, plain_errors, whole_file
-from hpo_tasks.trial.objects import RESERVED, check_key, is_key
+from hpo_tasks.trial.objects import TEMPORARY, check_key, is_key
 from hpo_tasks.trial.openat import entries, make_file, open_folder, open_regular
 
-TEMPORARY = f"{RESERVED}tmp-"
 _FOREIGN = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 

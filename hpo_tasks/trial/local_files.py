@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from hpo_tasks.errors import HpoError, RefusedError, UnavailableError
+from hpo_tasks.trial.objects import TEMPORARY
 
 CHUNK_BYTES = 1 << 20
 
@@ -55,7 +56,7 @@ def whole_file(target: Path) -> Iterator[IO[bytes]]:
         OSError: the disk is full, no permission …
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".hpo-tmp-{uuid.uuid4().hex}")
+    temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as file:
             yield file

@@ -14,14 +14,16 @@ from urllib.parse import unquote
 from hpo_tasks.errors import InputError
 
 MAX_KEY_BYTES = 900
+MAX_PREFIX_BYTES = 120
 """S3 allows 1,024 bytes for prefix and key together."""
 MAX_NAME_BYTES = 255
 """What file systems allow for one name."""
 RESERVED = ".hpo-"
 """Names that start so are the folder store's own files (temporaries, lock) and never objects."""
+TEMPORARY = f"{RESERVED}tmp-"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SEPARATORS = ("\u2028", "\u2029")
+_UNSAFE = frozenset("\\\u2028\u2029\ufffe\uffff")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
@@ -77,7 +79,10 @@ def open_objects(uri: str, *, client: Any = None, patience_s: float = 900.0) -> 
         from hpo_tasks.trial.folder_objects import FolderObjects  # noqa: PLC0415 - it builds on this module
 
         return FolderObjects(location)
-    raise InputError(f"object store: {uri!r} must be a folder")
+    from hpo_tasks.trial.s3_objects import S3Objects  # noqa: PLC0415 - boto3 only where S3 is used
+
+    bucket, prefix = location
+    return S3Objects(bucket, prefix, client=client, patience_s=patience_s)
 
 
 def parse_uri(uri: str) -> Path | tuple[str, str]:
@@ -106,6 +111,8 @@ def parse_uri(uri: str) -> Path | tuple[str, str]:
         prefix = prefix.rstrip("/")
         if prefix:
             check_key(prefix)
+        if len(prefix.encode()) > MAX_PREFIX_BYTES:
+            raise InputError(f"object store: {uri!r}: the prefix must have at most {MAX_PREFIX_BYTES} bytes")
         return bucket, prefix
     raise InputError(f"object store: {uri!r} must be a folder, file:///path or s3://bucket/prefix")
 
@@ -145,7 +152,8 @@ def _key_problem(key: str) -> str:
 
 
 _KEY_RULES: tuple[tuple[Callable[[str], bool], str], ...] = (
-    (lambda key: not {"\\", *_SEPARATORS}.isdisjoint(key), "must not hold backslashes or line separators"),
+    # U+FFFE and U+FFFF cannot stand in XML, in which S3 takes the keys to delete.
+    (lambda key: not _UNSAFE.isdisjoint(key), "must not hold backslashes, line separators or non-characters"),
     (lambda key: any(unicodedata.category(char) == "Cc" for char in key), "must not hold control characters"),
     # Nothing here decodes %2e, but what a key ends up in (a link on a page, another store) might.
     (
