@@ -1,0 +1,275 @@
+"""Plain data → typed model, and pydantic's complaints in the user's words.
+
+`read_structure` goes on after a mistake: what could not be read is left out, so that the rules of `rules/` can still
+be checked on the rest and the user sees all problems at once.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from hpo_tasks.errors import Problem
+from hpo_tasks.spec import model
+from hpo_tasks.spec.limits import dotted
+from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, number, shown
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What could be read of a document.
+
+    Attributes:
+        spec: the whole study if there are no problems; else what could be read, with stand-ins for the rest.
+        problems: one for each field that could not be read.
+        unread: paths that the spec does not hold as the user wrote them.
+        broken: top-level fields of which nothing could be kept; rules about them have nothing to say.
+    """
+
+    spec: model.StudySpec
+    problems: tuple[Problem, ...]
+    unread: tuple[str, ...]
+    broken: frozenset[str]
+
+
+# Stand-ins for required fields, so that the rest of a study can be checked. Never part of a result.
+_STAND_INS: Mapping[str, Any] = {
+    "name": "unread",
+    "objective": {"metric": "unread", "direction": "minimize"},
+    "search": {},
+    "budget": {"trials": 1},
+    "trial": {"command": ["unread"]},
+}
+
+_PARAMETERS: Mapping[str, type[model._Parameter]] = {
+    "float": model.FloatParameter,
+    "int": model.IntParameter,
+    "categorical": model.CategoricalParameter,
+    "fixed": model.FixedParameter,
+}
+
+# Which model stands at which path (`*`: any name or position), to know the names that a typing error may have meant.
+_MODELS: Mapping[tuple[str, ...], type[model._Model]] = {
+    (): model.StudySpec,
+    ("objective",): model.Objective,
+    ("objective", "*"): model.Objective,
+    ("thresholds", "*"): model.Threshold,
+    ("optimizer",): model.Optimizer,
+    ("budget",): model.Budget,
+    ("trial",): model.Trial,
+    ("trial", "code"): model.Code,
+    ("trial", "resources"): model.Resources,
+    ("trial", "metrics", "*"): model.MetricPattern,
+    ("trial", "secrets", "*"): model.SecretRef,
+    ("backend",): model.LocalBackend,
+    ("store",): model.StoreRef,
+    ("keep",): model.Keep,
+}
+
+_MISSING: Mapping[str, str] = {
+    "name": "give the study a name",
+    "objective": "say what to optimise, e.g. {metric: rmse, direction: minimize}",
+    "search": "say what to search, e.g. {learning_rate: {type: float, low: 0.001, high: 0.1, log: true}}",
+    "budget": "say how long to search, e.g. {trials: 64}",
+    "budget.trials": "say how many trials to run",
+    "trial": "say what to run: a trainer, an entry_point or a command",
+    "type": "must be one of float, int, categorical, fixed",
+    "backend.type": "must be local",
+}
+
+
+def read_structure(data: Mapping[str, Any]) -> Structure:
+    """Read a study document into its model.
+
+    Args:
+        data: plain data that is within `limits`.
+    """
+    try:
+        return Structure(_validated(data), (), (), frozenset())
+    except ValidationError as error:
+        errors = _worth_telling(error.errors(include_url=False))
+    paths = [_path(dict(problem), data) for problem in errors]
+    problems = tuple(
+        Problem(dotted(path), _sentence(dict(problem), path, data))
+        for path, problem in zip(paths, errors, strict=True)
+    )
+    parameters = {str(path[1]) for path in paths if path[0] == "search" and len(path) > 1}
+    spec, broken = _without(data, paths)
+    lost = {name: model.UnreadParameter() for name in parameters}
+    search = {**spec.search, **lost}
+    unread = {dotted(path) for path in paths} | {f"search.{name}" for name in parameters} | broken
+    return Structure(
+        spec.model_copy(update={"search": search}), problems, tuple(sorted(unread)), frozenset(broken)
+    )
+
+
+def _worth_telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Pydantic counts only the good items of a list: `too short` says nothing new about one with bad items."""
+    locations = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(other[: len(error["loc"])] == error["loc"] != other for other in locations)
+    ]
+
+
+def _validated(data: Mapping[str, Any]) -> model.StudySpec:
+    # by_name off: the file's keys are the aliases (`timeout`), the attributes (`timeout_s`) are for our code.
+    return model.StudySpec.model_validate(dict(data), by_alias=True, by_name=False)
+
+
+def _without(data: Mapping[str, Any], paths: list[Path]) -> tuple[model.StudySpec, set[str]]:
+    """The study without the values at `paths`; a top-level field that cannot do without is replaced and named."""
+    rest = copy.deepcopy(dict(data))
+    for path in paths:
+        _remove(rest, _removable(path))
+    try:
+        return _validated(rest), set()
+    except ValidationError as error:
+        broken = {str(problem["loc"][0]) for problem in error.errors(include_url=False)}
+    for field in broken:
+        rest.pop(field, None)
+    rest |= {field: _STAND_INS[field] for field in broken if field in _STAND_INS}
+    return _validated(rest), broken
+
+
+def _removable(path: Path) -> Path:
+    """The part of the document to leave out: a whole parameter, a whole list, else the field itself."""
+    if path[0] == "search":
+        return path[:2]
+    first_index = next((depth for depth, part in enumerate(path) if isinstance(part, int)), len(path))
+    return path[:first_index]
+
+
+def _remove(data: dict[str, Any], path: Path) -> None:
+    value: Any = data
+    for part in path[:-1]:
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        value.pop(path[-1], None)
+
+
+def _path(error: Mapping[str, Any], data: Mapping[str, Any]) -> Path:
+    """Pydantic's location of an error as a path in the user's document.
+
+    Left out: the parameter's type, which pydantic adds after `search.<name>`; positions and keys that a short form
+    (a single objective, a store's address) does not have.
+    """
+    loc = error["loc"]
+    if loc[:1] == ("search",) and len(loc) > 3:
+        loc = loc[:2] + loc[3:]
+    path: Path = ()
+    value: Any = data
+    for depth, part in enumerate(loc):
+        if isinstance(value, Mapping) and (part in value or depth == len(loc) - 1) and isinstance(part, str):
+            path, value = (*path, part), value.get(part)
+        elif isinstance(value, list | tuple) and isinstance(part, int):
+            path, value = (*path, part), value[part] if part < len(value) else None
+    return (*path, "type") if error["type"] in _TAG_ERRORS and isinstance(value, Mapping) else path
+
+
+def _sentence(error: dict[str, Any], path: Path, data: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as one sentence."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    sentence: str = error["msg"]
+    if kind == "missing":
+        hint = _MISSING.get(dotted(path)) or _MISSING.get(str(path[-1]))
+        sentence = f"missing: {hint}" if hint else "missing"
+    elif kind == "extra_forbidden":
+        sentence = _unknown(path, data)
+    elif kind in _TAG_ERRORS:
+        sentence = _parameter_type(value)
+    elif kind == "literal_error":
+        sentence = _choice(context["expected"], value)
+    elif kind in _RULES:
+        sentence = f"{_RULES[kind](context)}, got {context.get('actual_length', shown(value))}"
+    elif kind == "tuple_type" and dotted(path) == "trial.command":
+        sentence = (
+            f'must be a list such as [python, train.py, "--lr={{lr}}"], got {shown(value)}: no shell reads it'
+        )
+    elif kind in _TYPES:
+        sentence = f"{_TYPES[kind]}, got {shown(value)}{_quotes(kind, value)}"
+    return sentence
+
+
+_TAG_ERRORS = ("union_tag_not_found", "union_tag_invalid")
+_TYPES: Mapping[str, str] = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of at most 18 digits",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping (key: value)",
+    "model_type": "must be a mapping (key: value)",
+    "model_attributes_type": "must be a mapping (key: value)",
+}
+_RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than": lambda context: f"must be > {number(context['gt'])}",
+    "greater_than_equal": lambda context: f"must be at least {number(context['ge'])}",
+    "less_than": lambda context: f"must be < {number(context['lt'])}",
+    "less_than_equal": lambda context: f"must be at most {number(context['le'])}",
+    "too_short": lambda context: f"must hold at least {context['min_length']}",
+    "too_long": lambda context: f"must hold at most {context['max_length']}",
+}
+
+
+def _quotes(kind: str, value: object) -> str:
+    return " (put it in quotes)" if kind == "string_type" and isinstance(value, int | float) else ""
+
+
+def _choice(expected: str, value: object) -> str:
+    """`expected` is pydantic's list of the allowed words: 'a', 'b' or 'c'."""
+    words = expected.replace("'", "").replace(" or ", ", ").split(", ")
+    near = nearest(value, words) if isinstance(value, str) else None
+    asked = f", did you mean `{near}`?" if near else ""
+    return f"must be {'one of ' if len(words) > 1 else ''}{listed(words)}, got {shown(value)}{asked}"
+
+
+def _parameter_type(parameter: object) -> str:
+    kinds = listed(_PARAMETERS)
+    if not isinstance(parameter, Mapping):
+        return f"must be a mapping with a type ({kinds}), got {shown(parameter)}"
+    if "type" not in parameter:
+        return f"missing: must be one of {kinds}"
+    kind = parameter["type"]
+    near = nearest(kind, _PARAMETERS) if isinstance(kind, str) else None
+    asked = f", did you mean `{near}`?" if near else ""
+    return f"must be one of {kinds}, got {shown(kind)}{asked}"
+
+
+def _unknown(path: Path, data: Mapping[str, Any]) -> str:
+    name = str(path[-1])
+    known = _keys(_model_at(path[:-1], data))
+    if near := nearest(name, known):
+        return f"unknown field, did you mean `{near}`?"
+    elsewhere = {
+        key: dotted((*place, key)) for place, cls in _MODELS.items() if "*" not in place for key in _keys(cls)
+    }
+    if near := nearest(name, elsewhere):
+        return f"unknown field, did you mean `{elsewhere[near]}`?"
+    return f"unknown field{did_you_mean(name, known)}"
+
+
+def _model_at(path: Path, data: Mapping[str, Any]) -> type[model._Model] | None:
+    if path[:1] == ("search",):
+        parameter = data["search"][path[1]]
+        return _PARAMETERS.get(parameter.get("type"))
+    for pattern, cls in _MODELS.items():
+        if len(pattern) == len(path) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True)):
+            return cls
+    return None
+
+
+def _keys(cls: type[model._Model] | None) -> list[str]:
+    """The keys that a file may use for this model."""
+    fields = cls.model_fields if cls is not None else {}
+    return [field.alias or name for name, field in fields.items()]
