@@ -1,6 +1,5 @@
 """The trigger form of a study's DAG: which fields it has, and their bounds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,17 +45,14 @@ def planned_max_rounds(spec: StudySpec) -> int:
     return min(MAX_ROUNDS, max(MIN_UNROLLED_ROUNDS, 2 * needed))
 
 
-def form_fields(
-    spec: StudySpec, *, max_rounds: int, samplers: Sequence[str] | None = None
-) -> list[FormField]:
+def form_fields(spec: StudySpec, *, max_rounds: int) -> list[FormField]:
     """The fields of the trigger form, with the file's values as defaults.
 
     Args:
         spec: the study file's spec.
         max_rounds: rounds that the DAG has.
-        samplers: samplers to offer; None: all that are built in. The file's own is always among them.
     """
-    offered = dict.fromkeys([*(SAMPLERS if samplers is None else samplers), spec.optimizer.sampler])
+    offered = dict.fromkeys([*SAMPLERS, spec.optimizer.sampler])
     return [
         FormField(
             "budget.trials", "integer", spec.budget.trials, "Trials",

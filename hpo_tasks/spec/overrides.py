@@ -8,7 +8,7 @@ from hpo_tasks.spec.form import planned_max_rounds
 from hpo_tasks.spec.identity import canonical
 from hpo_tasks.spec.model import StudySpec
 from hpo_tasks.spec.reader import read
-from hpo_tasks.spec.rules.trust import Trust, import_path_problems
+from hpo_tasks.spec.rules.trust import Trust, import_path_problems, machine_is_open
 from hpo_tasks.spec.sentences import did_you_mean, shown
 from hpo_tasks.spec.validate import checked
 
@@ -20,7 +20,8 @@ def apply(spec: StudySpec, overrides: Mapping[str, object], trust: Trust) -> Stu
     """The study with some fields changed, checked as a whole.
 
     A changed sampler runs with its default options unless options are given too. With `Trust.FORM` the rounds stay
-    those that the file's DAG has, and only `FORM_KEYS` may change.
+    those that the file's DAG has, import paths must be allowed, and only `FORM_KEYS` may change unless whoever may
+    trigger may use the machine anyway (`HPO_ALLOW_LOCAL_ADHOC=1`).
 
     Args:
         spec: a valid study.
@@ -33,7 +34,7 @@ def apply(spec: StudySpec, overrides: Mapping[str, object], trust: Trust) -> Stu
     document = canonical(spec)
     if len(document["objective"]) == 1:
         document["objective"] = document["objective"][0]
-    problems = [] if trust is Trust.FILE else list(_not_for_forms(overrides))
+    problems = list(_not_for_forms(overrides)) if trust is Trust.FORM and not machine_is_open() else []
     for key, value in overrides.items():
         problems += _set(document, key, value)
     if problems:
@@ -42,11 +43,9 @@ def apply(spec: StudySpec, overrides: Mapping[str, object], trust: Trust) -> Stu
         document["optimizer"]["options"] = {}
     if trust is Trust.FILE:
         return checked(document, lambda _: ())
-    document["max_rounds"] = planned_max_rounds(spec)
-    own = spec.optimizer.sampler
-    return checked(
-        document, lambda changed: import_path_problems(changed.optimizer.sampler, also_allowed=(own,))
-    )
+    if "max_rounds" not in overrides:
+        document["max_rounds"] = planned_max_rounds(spec)
+    return checked(document, lambda changed: _form_problems(spec, changed))
 
 
 def parse_override(text: str) -> tuple[str, object]:
@@ -89,6 +88,15 @@ def _set(document: dict[str, Any], key: str, value: object) -> Iterator[Problem]
 def _unknown(place: object, field: str) -> str:
     name = field.rsplit(".", 1)[-1]
     return f"unknown field{did_you_mean(name, place) if isinstance(place, dict) else ''}"
+
+
+def _form_problems(spec: StudySpec, changed: StudySpec) -> Iterator[Problem]:
+    yield from import_path_problems(changed.optimizer.sampler, also_allowed=(spec.optimizer.sampler,))
+    rounds = planned_max_rounds(spec)
+    if planned_max_rounds(changed) > rounds:
+        yield Problem(
+            "max_rounds", f"must be at most {rounds}, the rounds of this DAG, got {changed.max_rounds}"
+        )
 
 
 def _not_for_forms(overrides: Mapping[str, object]) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from hpo_tasks.errors import Problem
-from hpo_tasks.spec.model import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, StudySpec
+from hpo_tasks.spec.model import StudySpec
 from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, shown
 
 Task = Literal["regression", "classification"]
@@ -22,10 +22,8 @@ METRICS: Mapping[str, tuple[Task, Literal["minimize", "maximize"]]] = {
 }
 """Metrics that the trainers compute: name → task and the direction that makes a model better."""
 
-TRAIN_SAMPLES = "train_samples"
-"""A search parameter of this name is the number of training rows, not an option of the model."""
-
-MAX_ROWS = 10**12
+FIT_SECONDS = "fit_s"
+"""Every trainer reports it; as a further objective it is minimized."""
 
 _BUNDLED_TASKS: Mapping[str, Task] = {
     "iris": "classification",
@@ -48,21 +46,20 @@ def trainer_problems(spec: StudySpec) -> Iterator[Problem]:
     yield from _metric_problems(spec, tasks)
     yield from _option_problems(spec)
     yield from _task_problems(spec, tasks)
-    yield from _search_problems(spec)
 
 
 def _metric_problems(spec: StudySpec, tasks: set[Task]) -> Iterator[Problem]:
     for index, objective in enumerate(spec.objective):
         field = "objective" if len(spec.objective) == 1 else f"objective[{index}]"
-        if objective.metric not in METRICS:
+        better = "minimize" if objective.metric == FIT_SECONDS and tasks else _better(objective.metric)
+        if better is None:
             near = nearest(objective.metric, METRICS)
             hint = f", did you mean `{near}`?" if near else ""
             yield Problem(
                 f"{field}.metric",
                 f"a trainer computes {listed(METRICS)}, got {shown(objective.metric)}{hint}",
             )
-        elif objective.direction != METRICS[objective.metric][1]:
-            better = METRICS[objective.metric][1]
+        elif objective.direction != better:
             yield Problem(
                 f"{field}.direction", f"must be {better} for {objective.metric}, got {objective.direction}"
             )
@@ -71,13 +68,18 @@ def _metric_problems(spec: StudySpec, tasks: set[Task]) -> Iterator[Problem]:
             "objective", "mixes metrics of regression and classification: a model is one or the other"
         )
     for name in spec.thresholds:
-        if name not in METRICS:
+        score = name.removesuffix("_std")  # over folds, a trainer also reports the metrics' deviation
+        if score not in METRICS and name not in (FIT_SECONDS, "train_rows"):
             yield Problem(f"thresholds.{name}", f"unknown metric of a trainer{did_you_mean(name, METRICS)}")
-        elif len(tasks) == 1 and METRICS[name][0] not in tasks:
+        elif len(tasks) == 1 and score in METRICS and METRICS[score][0] not in tasks:
             yield Problem(
                 f"thresholds.{name}",
-                f"is a metric of {METRICS[name][0]}, the objective one of {next(iter(tasks))}",
+                f"is a metric of {METRICS[score][0]}, the objective one of {next(iter(tasks))}",
             )
+
+
+def _better(metric: str) -> str | None:
+    return METRICS[metric][1] if metric in METRICS else None
 
 
 def _option_problems(spec: StudySpec) -> Iterator[Problem]:
@@ -162,29 +164,3 @@ def _task_problems(spec: StudySpec, tasks: set[Task]) -> Iterator[Problem]:
             "trial.options.target",
             f"must be {_BUNDLED_TARGET} for scikit-learn's data sets, got {shown(target)}",
         )
-
-
-def _search_problems(spec: StudySpec) -> Iterator[Problem]:
-    rows = spec.search.get(TRAIN_SAMPLES)
-    if isinstance(rows, IntParameter) and rows.low < 1:
-        yield Problem(
-            f"search.{TRAIN_SAMPLES}.low",
-            f"must be at least 1: it is the number of training rows, got {rows.low}",
-        )
-    elif isinstance(rows, FloatParameter):
-        yield Problem(
-            f"search.{TRAIN_SAMPLES}.type", "must be int: it is the number of training rows, got float"
-        )
-    elif isinstance(rows, CategoricalParameter | FixedParameter):
-        values = rows.choices if isinstance(rows, CategoricalParameter) else (rows.value,)
-        wrong = [value for value in values if _count_misfit(value, most=MAX_ROWS)]
-        if wrong:
-            yield Problem(f"search.{TRAIN_SAMPLES}", f"is the number of training rows, got {shown(wrong[0])}")
-    for name in ("n_estimators", "early_stopping_rounds"):
-        if name in spec.search and name in spec.trial.options:
-            yield Problem(f"trial.options.{name}", "is a search parameter too: keep one of them")
-    for name in ("n_jobs", "nthread", "random_state", "seed"):
-        if name in spec.search:
-            yield Problem(
-                f"search.{name}", "is set by the trainer, from trial.resources.threads and the trial's seed"
-            )

@@ -23,6 +23,7 @@ from hpo_tasks.spec.rules.trust import Trust, trust_problems
 from hpo_tasks.spec.sentences import shown
 from hpo_tasks.spec.structure import Structure, read_structure
 from hpo_tasks.spec.trainer_options import trainer_problems
+from hpo_tasks.spec.trainer_parameters import parameter_problems
 
 Rule = Callable[[StudySpec], Iterable[Problem]]
 
@@ -46,7 +47,8 @@ _RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
     (program.code_problems, frozenset({"trial"})),
     (program.input_problems, frozenset({"trial"})),
     (program.trainer_input_problems, frozenset({"trial"})),
-    (trainer_problems, frozenset({"trial", "objective", "search"})),
+    (trainer_problems, frozenset({"trial", "objective"})),
+    (parameter_problems, frozenset({"trial", "search"})),
     (environment.environment_problems, frozenset({"trial"})),
     (environment.input_name_problems, frozenset({"trial"})),
     (environment.secret_problems, frozenset({"trial"})),

@@ -11,7 +11,9 @@ from hpo_tasks.spec.model import CategoricalParameter, FloatParameter, IntParame
 from hpo_tasks.spec.search_space import AnyParameter
 from hpo_tasks.spec.sentences import did_you_mean, listed, number, shown
 
-MAX_GRID = 1_000_000
+MAX_GRID = 100_000
+"""As many configurations as the largest budget; the search writes a grid out."""
+
 MAX_STEPS = 10**9
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 

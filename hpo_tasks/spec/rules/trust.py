@@ -44,39 +44,36 @@ def import_path_problems(sampler: str, also_allowed: tuple[str, ...]) -> Iterato
         )
 
 
+def machine_is_open() -> bool:
+    """Whether the deployment's owner lets whoever may trigger use the machine: `HPO_ALLOW_LOCAL_ADHOC=1`."""
+    return os.environ.get(ALLOW_LOCAL) == "1"
+
+
 def _machine_problems(spec: StudySpec) -> Iterator[Problem]:
-    """What reaches into the machine that runs Airflow; `HPO_ALLOW_LOCAL_ADHOC=1` is the owner's word that it may."""
-    allowed = os.environ.get(ALLOW_LOCAL) == "1"
-    code_dir = spec.trial.code.dir if spec.trial.code and spec.trial.code.git is None else None
-    if allowed:
+    """What reaches into the machine that runs Airflow."""
+    code = spec.trial.code
+    code_dir = code.dir if code is not None and code.git is None else None
+    if machine_is_open():
         if code_dir is not None and not code_dir.startswith("/"):
             yield Problem("trial.code.dir", f"must be an absolute path in a form, got {shown(code_dir)}")
         return
-    asked = {
-        "backend.type": "local" if spec.backend.type == "local" else None,
-        "store": spec.store,
-        "trial.code.dir": code_dir,
-        "trial.secrets": spec.trial.secrets or None,
-    }
-    asked |= {
-        f"trial.inputs.{name}": uri
-        for name, uri in spec.trial.inputs.items()
-        if uri.startswith(("/", "file:"))
-    }
-    for field, value in asked.items():
-        if value is not None:
-            yield Problem(
-                field, f"{_WHAT.get(field, 'a path on the Airflow machine')} may be chosen in a study file only, "
-                f"unless the deployment sets {ALLOW_LOCAL}=1"
-            )  # fmt: skip
+    if spec.backend.type == "local":
+        yield _closed("backend.type", "local, which runs programs on the Airflow machine,")
+    if spec.store is not None:
+        yield _closed("store", "the store")
+    if code_dir is not None:
+        yield _closed("trial.code.dir", "a folder on the Airflow machine")
+    if spec.trial.secrets:
+        yield _closed("trial.secrets", "secrets")
+    for name, uri in spec.trial.inputs.items():
+        if uri.startswith(("/", "file:")):
+            yield _closed(f"trial.inputs.{name}", "a path on the Airflow machine")
 
 
-_WHAT = {
-    "backend.type": "local, which runs programs on the Airflow machine,",
-    "store": "the store",
-    "trial.code.dir": "a folder on the Airflow machine",
-    "trial.secrets": "secrets",
-}
+def _closed(field: str, what: str) -> Problem:
+    return Problem(
+        field, f"{what} may be chosen in a study file only, unless the deployment sets {ALLOW_LOCAL}=1"
+    )
 
 
 def _s3_problems(spec: StudySpec) -> Iterator[Problem]:
