@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file, such as s3_server
 
+from postgres_server import PostgresServer
 from s3_server import S3Server
 
 
@@ -17,3 +18,13 @@ def s3() -> Iterator[S3Server]:
     server = S3Server()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; `postgres.create_database(name)` gives each test one of its own."""
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()

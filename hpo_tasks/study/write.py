@@ -1,0 +1,140 @@
+"""What ask and tell write, each trial in one transaction."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+from sqlalchemy import Connection, delete, insert, select, update
+
+from hpo_tasks.spec.model import FixedParameter, StudySpec
+from hpo_tasks.study import tables
+from hpo_tasks.study.identity import trial_seed
+from hpo_tasks.study.propose import Proposal
+from hpo_tasks.study.records import TrialState
+from hpo_tasks.study.samplers import distribution
+from hpo_tasks.study.verdict import Verdict
+from hpo_tasks.trial.layout import SlotKey
+
+
+def finish(
+    connection: Connection, trial: int, verdict: Verdict, marks: Mapping[str, Any] | None = None
+) -> bool:
+    """Give a trial its final state, values and facts, all in this transaction, unless it has them.
+
+    A compare-and-set on the row, so that it needs no lock: of two that finish the same trial one gets False.
+
+    Args:
+        connection: a writing transaction.
+        trial: primary key.
+        verdict: what to record.
+        marks: further user attributes.
+
+    Returns: False if the trial is finished; one that was only closed (no outcome) counts as not finished.
+    """
+    t = tables.trials
+    state = connection.execute(select(t.c.state).where(t.c.trial_id == trial).with_for_update()).scalar_one()
+    if tables.STATES[state] not in ("running", "waiting") and not _only_closed(connection, trial):
+        return False
+    now = datetime.now(UTC).replace(tzinfo=None)
+    _set_state(connection, trial, verdict.state, now)
+    attributes = {tables.OUTCOME: verdict.facts, **(marks or {})}
+    if any(excess > 0 for excess in verdict.violations.values()):
+        attributes[tables.INFEASIBLE] = True
+    _set_attributes(connection, tables.trial_user_attributes, trial, attributes)
+    excess = {f"{tables.CONSTRAINT}{name}": value for name, value in verdict.violations.items()}
+    _set_attributes(connection, tables.trial_system_attributes, trial, excess)
+    rows = [
+        {"trial_id": trial, "objective": index, "value": value, "value_type": tables.FINITE}
+        for index, value in enumerate(verdict.values or ())
+    ]
+    if rows:
+        connection.execute(insert(tables.trial_values), rows)
+    return True
+
+
+def template(spec: StudySpec, proposal: Proposal, key: SlotKey, *, batch: int) -> FrozenTrial:
+    """A trial for Optuna to create in one transaction: state, key, parameters, and what the sampler keeps with it.
+
+    Args:
+        spec: the pinned spec.
+        proposal: the configuration.
+        key: the slot it is for.
+        batch: size of the round.
+    """
+    fixed = {n: v for n, v in proposal.params.items() if isinstance(spec.search[n], FixedParameter)}
+    searched = {n: v for n, v in proposal.params.items() if n not in fixed}
+    identity = {
+        "round": key.round,
+        "slot": key.slot,
+        "of": batch,
+        "seed": trial_seed(spec.optimizer.seed, key.study, key.round, key.slot),
+        "source": proposal.source,
+        "fixed": fixed,
+    }
+    return FrozenTrial(
+        number=-1,  # Optuna gives the next one
+        trial_id=-1,
+        state=OptunaState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(UTC),
+        datetime_complete=None,
+        params=searched,
+        distributions={name: distribution(spec.search[name]) for name in searched},
+        user_attrs={tables.KEY: identity},
+        system_attrs=dict(proposal.sampler_attrs),
+        intermediate_values={},
+    )
+
+
+def check(connection: Connection) -> None:
+    """Fail if the database cannot be written: an update that matches nothing."""
+    connection.execute(update(tables.studies).where(tables.studies.c.study_id < 0).values(study_name=""))
+
+
+def run_again(connection: Connection, trial: int) -> None:
+    """Put a trial that was closed without an outcome back to running."""
+    if _only_closed(connection, trial):
+        _set_state(connection, trial, "running", None)
+        attrs = tables.trial_user_attributes
+        connection.execute(delete(attrs).where(attrs.c.trial_id == trial, attrs.c.key == tables.OUTCOME))
+
+
+def delete_study(connection: Connection, study: str) -> bool:
+    """Delete a study with all its trials. False if there is none."""
+    trials, studies = tables.trials, tables.studies
+    row = connection.execute(
+        select(studies.c.study_id).where(studies.c.study_name == study)
+    ).scalar_one_or_none()
+    if row is None:
+        return False
+    of_study = select(trials.c.trial_id).where(trials.c.study_id == row)
+    for table in tables.OF_TRIALS:
+        connection.execute(delete(table).where(table.c.trial_id.in_(of_study)))
+    for table in (trials, *tables.OF_STUDIES, studies):
+        connection.execute(delete(table).where(table.c.study_id == row))
+    return True
+
+
+def _only_closed(connection: Connection, trial: int) -> bool:
+    attrs = tables.trial_user_attributes
+    text = connection.execute(
+        select(attrs.c.value_json).where(attrs.c.trial_id == trial, attrs.c.key == tables.OUTCOME)
+    ).scalar_one_or_none()
+    return text is not None and json.loads(text)["digest"] == ""
+
+
+def _set_state(connection: Connection, trial: int, state: TrialState, ended: datetime | None) -> None:
+    connection.execute(
+        update(tables.trials)
+        .where(tables.trials.c.trial_id == trial)
+        .values(state=tables.OPTUNA_STATES[state], datetime_complete=ended)
+    )
+
+
+def _set_attributes(connection: Connection, table: Any, trial: int, attributes: Mapping[str, Any]) -> None:
+    for key, value in attributes.items():
+        connection.execute(delete(table).where(table.c.trial_id == trial, table.c.key == key))
+        connection.execute(insert(table).values(trial_id=trial, key=key, value_json=json.dumps(value)))

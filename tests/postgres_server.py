@@ -1,0 +1,106 @@
+"""A throw-away PostgreSQL server on 127.0.0.1, from the binaries of this machine."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+DEBIAN = Path("/usr/lib/postgresql")
+UNPRIVILEGED = "nobody"
+MAX_CONNECTIONS = 100
+
+
+class PostgresServer:
+    """Starts with `start`, ends with `stop`; the data folder goes with it.
+
+    PostgreSQL refuses to run as root, so that root starts it as `nobody` in a folder that is nobody's.
+    """
+
+    def __init__(self):
+        self._bin = _binaries()
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._data = self._folder / "data"
+        self.port = _free_port()
+
+    def start(self):
+        # No fsync: what is tested is what the protocol promises when processes die, not when the power goes.
+        self._run(
+            "initdb", "--no-sync", "--auth=trust", "--username=hpo", "--encoding=UTF8", "-D", self._data
+        )
+        self._pg_ctl("start", "-o", self._options(), "-l", self._folder / "log")
+        return self
+
+    def restart(self):
+        """Kill every server process at once, as a crash would, and start again."""
+        self._pg_ctl("restart", "-m", "immediate", "-o", self._options(), "-l", self._folder / "log")
+
+    def stop(self):
+        if (self._data / "postmaster.pid").exists():
+            self._pg_ctl("stop", "-m", "immediate")
+        shutil.rmtree(self._folder)
+
+    def create_database(self, name):
+        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=hpo", name)
+        return self.url(name)
+
+    def url(self, name):
+        return f"postgresql://hpo@127.0.0.1:{self.port}/{name}"
+
+    @property
+    def postmaster(self):
+        return int((self._data / "postmaster.pid").read_text().splitlines()[0])
+
+    def pause(self):
+        os.kill(self.postmaster, signal.SIGSTOP)
+
+    def _options(self):
+        return (
+            f"-h 127.0.0.1 -p {self.port} -k {self._folder} -c fsync=off -c max_connections={MAX_CONNECTIONS} "
+            "-c shared_buffers=32MB"
+        )
+
+    def _pg_ctl(self, action, *arguments):
+        self._run("pg_ctl", action, "-w", "-D", self._data, *arguments)
+
+    def _run(self, program, *arguments):
+        # Output to a file: the server keeps a pipe open for as long as it lives, and a reader would wait for it.
+        with (self._folder / "out").open("w+") as out:
+            done = subprocess.run(
+                [self._bin / program, *arguments],
+                cwd=self._folder,
+                user=self._user,
+                group="nogroup" if self._user else None,
+                extra_groups=[] if self._user else None,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self._folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            out.seek(0)
+            if done.returncode:
+                raise RuntimeError(f"{program} {arguments[0]} failed: {out.read()}")
+
+
+def _binaries():
+    versions = sorted(DEBIAN.glob("*/bin"), key=lambda folder: int(folder.parent.name.split(".")[0]))
+    if versions:
+        return versions[-1]
+    found = shutil.which("initdb")
+    if found is None:
+        raise RuntimeError(
+            "PostgreSQL's server programs are missing; install the Debian package `postgresql`"
+        )
+    return Path(found).resolve().parent
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
