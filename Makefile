@@ -1,0 +1,58 @@
+# Everything a fresh machine needs is Python >= 3.11 and make.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+READY := .venv/.ready
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(READY): requirements.lock requirements-uv.lock pyproject.toml
+	@python=; for candidate in python3 python3.13 python3.12 python3.11; do \
+	  if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "needs Python 3.11 or newer (Debian: apt-get install python3)"; exit 1; fi; \
+	test -x $(BIN)/python || $$python -m venv .venv || { echo "needs Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY)  ## create .venv with the locked packages
+
+demo: $(READY)  ## run the demo study on an embedded Airflow
+	@$(BIN)/hpo run dags/studies/demo.yaml
+
+up: $(READY)  ## start the embedded Airflow with its UI; it stays
+	@$(BIN)/hpo up
+
+down: $(READY)  ## stop the embedded Airflow
+	@$(BIN)/hpo down
+
+lint: $(READY)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY)  ## every check; installs missing Debian packages when root
+	@$(BIN)/python tests/install_servers.py
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest
+
+test-gp: $(READY)  ## the Gaussian-process sampler (installs PyTorch, some GB)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-gp.txt
+	$(BIN)/pytest tests/study -m gp
+
+races: $(READY)  ## the ledger's race tests at full size, on SQLite and PostgreSQL (minutes)
+	@$(BIN)/python tests/install_servers.py
+	$(BIN)/python benchmarks/races.py
+
+lock: $(READY)  ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
+	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements-uv.lock
+
+wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
+	$(BIN)/uv build --wheel --no-build-isolation
+
+.PHONY: help setup demo up down lint test test-gp races lock wheel

@@ -1,0 +1,198 @@
+"""The DAG factory: study files → DAGs. Imported by every task process, so nothing heavy is imported here."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, get_parsing_context
+from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+
+from hpo_tasks.errors import InputError, Problem, SpecError
+from hpo_tasks.flow.rounds import build_study
+from hpo_tasks.spec import FormField, StudySpec, form_fields, load, planned_max_rounds
+from hpo_tasks.spec.describe import describe
+
+ADHOC_DAG_ID = "hpo_adhoc"
+ADHOC_ROUNDS = 50
+SUFFIXES = (".yaml", ".yml", ".json")
+RETRIES = {
+    "retries": 7,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=5),
+}
+_START = datetime(2020, 1, 1, tzinfo=UTC)
+_NEVER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def dag_id_of(path: Path) -> str:
+    """`hpo_<file stem>`."""
+    return f"hpo_{path.stem}"
+
+
+def study_files(folders: list[Path]) -> dict[str, list[Path]]:
+    """Study files by DAG id. More than one file of an id (`a.yaml` beside `a.json`) is the caller's to refuse."""
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+            if path.suffix in SUFFIXES and not path.name.startswith("."):
+                found.setdefault(dag_id_of(path), []).append(path)
+    return found
+
+
+def study_dags(folders: list[Path]) -> dict[str, DAG]:
+    """One DAG per good study file; when a task process asks for one DAG, only that one is built."""
+    wanted = get_parsing_context().dag_id
+    return {
+        dag_id: study_dag(path, spec)
+        for dag_id, path, spec, _ in _read(folders, only=wanted)
+        if path is not None and spec is not None
+    }
+
+
+def raise_broken(folders: list[Path]) -> None:
+    """Raise the problems of all broken study files as one message, for Airflow's list of import errors.
+
+    Raises:
+        SpecError: one line per problem, with the file's name.
+    """
+    broken = [error for *_, error in _read(folders, only=None) if error is not None]
+    if broken:
+        raise InputError("\n".join(str(error) for error in broken))
+
+
+def study_dag(path: Path, spec: StudySpec) -> DAG:
+    """The DAG of one study file."""
+    rounds = planned_max_rounds(spec)
+    dag = DAG(
+        dag_id=dag_id_of(path),
+        dag_display_name=spec.name,
+        description=spec.description or f"Hyperparameter study {spec.name}",
+        doc_md=describe(spec),
+        start_date=_start_date(spec),
+        schedule=CronDataIntervalTimetable(spec.schedule, timezone=spec.timezone) if spec.schedule else None,
+        catchup=spec.catchup,
+        max_active_runs=spec.max_active_runs,
+        max_active_tasks=max(16, spec.batch_size),
+        tags=["hpo", *(f"{key}:{value}"[:100] for key, value in spec.tags.items())],
+        params=form_params(form_fields(spec, max_rounds=rounds)),
+        default_args={"owner": spec.owner or "hpo", **RETRIES},
+        render_template_as_native_obj=False,
+    )
+    with dag:
+        build_study(dag, rounds=rounds, slots=spec.backend.slots, spec=spec, study_file=path)
+    return dag
+
+
+def adhoc_dag() -> DAG:
+    """The DAG that takes a whole study in its trigger form."""
+    dag = DAG(
+        dag_id=ADHOC_DAG_ID,
+        description="Runs the study that its trigger form holds",
+        doc_md=ADHOC_DOC,
+        start_date=_START,
+        schedule=None,
+        max_active_runs=16,
+        tags=["hpo"],
+        params={
+            "study": Param(
+                type="object",
+                title="Study",
+                description="The study as JSON, with the keys of a study file.",
+                default=dict(ADHOC_EXAMPLE),
+            ),
+            "epoch": Param(
+                0,
+                type="integer",
+                minimum=0,
+                title="Epoch",
+                description="The same number resumes; a new one starts afresh.",
+            ),
+            "note": Param(
+                "", type="string", maxLength=1000, title="Note", description="Kept with the study."
+            ),
+        },
+        default_args={"owner": "hpo", **RETRIES},
+    )
+    with dag:
+        build_study(dag, rounds=ADHOC_ROUNDS, slots=ADHOC_SLOTS, spec=None, study_file=None)
+    return dag
+
+
+def form_params(fields: list[FormField]) -> dict[str, Any]:
+    """The trigger form: one typed, bounded Airflow param for each field."""
+    return {field.key: _param(field) for field in fields}
+
+
+def _param(field: FormField) -> Param:
+    schema: dict[str, Any] = {
+        "type": field.type,
+        "title": field.title,
+        "description": field.help,
+        "section": "Study",
+    }
+    if field.choices:
+        schema["enum"] = list(field.choices)
+    if field.type == "string":
+        schema |= {"maxLength": field.maximum} if field.maximum is not None else {}
+    else:
+        schema |= {} if field.minimum is None else {"minimum": field.minimum}
+        schema |= {} if field.maximum is None else {"maximum": field.maximum}
+    return Param(field.default, **schema)
+
+
+def _start_date(spec: StudySpec) -> datetime:
+    """A paused schedule starts in 2100: it can be backfilled and triggered, and never starts by itself.
+
+    Pausing in Airflow's sense would stop backfills and manual runs as well.
+    """
+    if spec.paused and spec.schedule:
+        return _NEVER
+    if spec.start_date:
+        return datetime.fromisoformat(spec.start_date).replace(tzinfo=UTC)
+    return _START
+
+
+def _read(
+    folders: list[Path], *, only: str | None
+) -> Iterator[tuple[str, Path | None, StudySpec | None, InputError | None]]:
+    for dag_id, paths in study_files(folders).items():
+        if only is not None and dag_id != only:
+            continue
+        try:
+            yield dag_id, paths[0], _read_one(dag_id, paths), None
+        except InputError as error:
+            yield dag_id, None, None, error
+
+
+def _read_one(dag_id: str, paths: list[Path]) -> StudySpec:
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise SpecError([Problem("", f"{names} would be the same DAG {dag_id}: rename or remove one")])
+    if dag_id == ADHOC_DAG_ID or not re.fullmatch(r"[A-Za-z0-9_.\-]{1,200}", dag_id):
+        raise SpecError([Problem("", "the file's name must be letters, digits, `_`, `-` and `.`, and not `adhoc`")],
+                        source=paths[0].name)  # fmt: skip
+    return load(paths[0])
+
+
+ADHOC_SLOTS = 16
+ADHOC_DOC = """Runs the study that the field **Study** holds, up to 50 rounds.
+
+The same keys as in a study file; validated by the first task, `prepare`, which says everything that is wrong at once
+and creates nothing then. Through REST: `POST /api/v2/dags/hpo_adhoc/dagRuns` with
+`{"logical_date": null, "conf": {"study": {…}}}`.
+"""
+ADHOC_EXAMPLE: dict[str, Any] = {
+    "name": "ad hoc",
+    "objective": {"metric": "accuracy", "direction": "maximize"},
+    "search": {"max_depth": {"type": "int", "low": 2, "high": 12}},
+    "batch_size": 2,
+    "budget": {"trials": 4},
+    "trial": {
+        "trainer": "random_forest",
+        "options": {"target": "target"},
+        "inputs": {"train": "sklearn:iris"},
+    },
+}

@@ -1,0 +1,206 @@
+"""Starts Airflow's parts, starts a dead one again, and ends them all. One process per HPO_HOME.
+
+`python -m hpo_tasks.flow.embedded.supervisor PORT` with the environment of `home.airflow_environment`.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from types import FrameType
+from typing import IO
+
+import psutil
+
+from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home
+
+PARTS = {
+    "api-server": ["airflow", "api-server"],
+    "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
+    "dag-processor": ["airflow", "dag-processor"],
+    "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
+}
+MARK = "HPO_EMBEDDED_PART"
+GRACE_S = 10.0
+RESTART_PAUSE_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Part:
+    """One running part of Airflow. `mark` is in the environment of the part and of everything that it starts."""
+
+    name: str
+    mark: str
+    process: subprocess.Popen[bytes]
+
+
+@dataclass
+class Supervisor:
+    """Keeps the parts running until told to stop."""
+
+    home: Home
+    port: int
+    parts: dict[str, Part] = field(default_factory=dict)
+    stopping: bool = False
+
+    def run(self) -> None:
+        """Prepare the database, start everything, watch until SIGTERM or SIGINT, end everything."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        kill_leftovers(str(self.home.root))
+        try:
+            self._set_up_once()
+            for name in PARTS:
+                self._start(name)
+            self._watch()
+        finally:
+            self._end()
+
+    def _set_up_once(self) -> None:
+        """Create or upgrade Airflow's database and our pool; again only for another version or machine."""
+        done = self.home.airflow / "set-up.json"
+        wanted = json.dumps({"airflow": metadata.version("apache-airflow"), "cores": os.cpu_count()})
+        if done.exists() and done.read_text() == wanted:
+            return
+        self._airflow("db", "migrate")
+        self._airflow("pools", "set", POOL, str(os.cpu_count() or 1), "local trials: one for each core")
+        done.write_text(wanted)
+
+    def _airflow(self, *arguments: str) -> None:
+        with self._log("setup") as log:
+            done = subprocess.run(["airflow", *arguments], stdout=log, stderr=log, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"airflow {arguments[0]} failed: see {self.home.airflow / 'logs' / 'setup.log'}")
+
+    def _start(self, name: str) -> None:
+        mark = f"{self.home.root}:{name}:{time.monotonic_ns()}"
+        with self._log(name) as log:
+            process = subprocess.Popen(
+                PARTS[name],
+                env=os.environ | {MARK: mark},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads
+            )
+        self.parts[name] = Part(name, mark, process)
+
+    def _watch(self) -> None:
+        ready = False
+        while not self.stopping:
+            for part in list(self.parts.values()):
+                if part.process.poll() is not None and not self.stopping:
+                    self._log_line(f"{part.name} ended with {part.process.returncode}: starting it again")
+                    kill_leftovers(part.mark)
+                    time.sleep(RESTART_PAUSE_S)
+                    self._start(part.name)
+            if not ready and answers(self.port):
+                ready = True
+                _write_state(self.home, self.port)
+            time.sleep(0.2)
+
+    def _end(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.home.state.unlink()
+        for part in self.parts.values():
+            if part.process.poll() is None:
+                part.process.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for part in self.parts.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                part.process.wait(max(0.1, deadline - time.monotonic()))
+        kill_leftovers(str(self.home.root))
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.stopping = True
+
+    @contextlib.contextmanager
+    def _log(self, name: str) -> Iterator[IO[bytes]]:
+        with (self.home.airflow / "logs" / f"{name}.log").open("ab") as log:
+            yield log
+
+    def _log_line(self, text: str) -> None:
+        with self._log("supervisor") as log:
+            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n".encode())
+
+
+def answers(port: int) -> bool:
+    """Whether Airflow's API server answers and knows a live scheduler."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=2) as reply:
+            health = json.load(reply)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+    return all(health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor"))
+
+
+def kill_leftovers(mark: str) -> None:
+    """Kill what a dead part left: every process whose environment bears a mark that starts with `mark`.
+
+    SIGKILL, because a task process that is asked politely would stop the trial that its retry is about to adopt.
+    Trials themselves have an environment of their own and live on.
+    """
+    victims = [process for process in psutil.process_iter() if _mark_of(process).startswith(mark)]
+    for process in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(victims, timeout=5)
+
+
+def _mark_of(process: psutil.Process) -> str:
+    if process.pid == os.getpid():
+        return ""
+    try:
+        return str(process.environ().get(MARK, ""))
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _write_state(home: Home, port: int) -> None:
+    temporary = home.state.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    temporary.replace(home.state)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _take(lock: IO[str]) -> bool:
+    """Take the lock; patient for a moment, because looking whether it is held takes it as well."""
+    for _ in range(20):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
+
+
+def main() -> None:
+    home = embedded_home()
+    with home.lock.open("a") as lock:
+        if not _take(lock):
+            return
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        Supervisor(home, int(sys.argv[1])).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Airflow operators of a study: thin shells that hand the context to the steps and translate errors.
+
+No field is a Jinja template, so no string of a study is ever rendered.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+
+from hpo_tasks.errors import HpoError, InputError, UnavailableError
+from hpo_tasks.spec import StudySpec
+
+PREPARE = "prepare"
+
+
+class TaskFailedError(SystemExit):
+    """Ends a task whose error was already logged as one message.
+
+    A SystemExit, because Airflow logs any other exception with its traceback.
+    """
+
+    def __init__(self, error: HpoError) -> None:
+        super().__init__(1)
+        self.error = error
+
+
+class RetryUnavailable(RetryPolicy):
+    """Retries what may succeed later; fails at once what a person has to change."""
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """Airflow's port: decide about one failure."""
+        del try_number, max_tries, context
+        if isinstance(exception, TaskFailedError) and not isinstance(exception.error, UnavailableError):
+            return RetryDecision.fail()
+        return RetryDecision.default()
+
+
+class StudyOperator(BaseOperator):
+    """Base of a study's tasks: one message instead of a traceback for what a person can mend."""
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(retry_policy=kwargs.pop("retry_policy", None) or RetryUnavailable(), **kwargs)
+
+    def execute(self, context: Context) -> Any:
+        """Do the task's work; an error of this package is logged as its message alone."""
+        try:
+            return self.work(context)
+        except HpoError as error:
+            self.log.error("%s", error)  # noqa: TRY400 - a traceback would bury the message
+            raise TaskFailedError(error) from None
+
+    def work(self, context: Context) -> Any:
+        """What the task does."""
+        raise NotImplementedError
+
+
+class PrepareOperator(StudyOperator):
+    """Pins the study; returns where it lies."""
+
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self, *, spec: StudySpec | None, study_file: Path | None, rounds: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.study_file = study_file
+        self.rounds = rounds
+
+    def work(self, context: Context) -> Any:
+        from hpo_tasks.flow.tasks import prepare_task
+
+        return prepare_task(context, self.spec, self.study_file, self.rounds)
+
+
+class AskOperator(StudyOperator):
+    """Samples the round's batch; returns its slots, or skips all that follows when the study is at its end."""
+
+    ui_color = "#e6f4ea"
+
+    def __init__(self, *, round_: int, skips: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.round_ = round_
+        self.skips = list(skips)
+
+    def work(self, context: Context) -> list[int]:
+        from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+        from hpo_tasks.flow.tasks import ask_task
+
+        slots = ask_task(handle(context), self.round_)
+        if slots is None:
+            raise DownstreamTasksSkipped(tasks=self.skips)  # type: ignore[no-untyped-call]
+        return slots
+
+
+class TrainOperator(StudyOperator):
+    """Trains one slot of the round until its outcome is committed."""
+
+    ui_color = "#fef7e0"
+
+    def __init__(self, *, round_: int, slot: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.round_ = round_
+        self.slot = slot
+        self._label: str | None = None
+        self._stop: Callable[[], None] | None = None
+
+    def work(self, context: Context) -> dict[str, Any]:
+        from hpo_tasks.flow.tasks import train_task
+
+        def remember(stop: Callable[[], None]) -> None:
+            self._stop = stop
+
+        return train_task(handle(context), self.round_, self.slot, on_start=remember)
+
+    def on_kill(self) -> None:
+        """The task was cleared, marked or timed out: its job ends too."""
+        if self._stop is not None:
+            self._stop()
+
+    def slot_label(self, ti: Any) -> str:
+        """The slot's parameters in a few words, for the Airflow grid."""
+        if self._label is None:
+            from hpo_tasks.flow.tasks import slot_label
+
+            self._label = slot_label(_handle_of(ti), self.round_, self.slot)
+        return self._label
+
+
+class TellOperator(StudyOperator):
+    """Records the round's outcomes; returns a short summary."""
+
+    ui_color = "#e6f4ea"
+
+    def __init__(self, *, round_: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.round_ = round_
+
+    def work(self, context: Context) -> dict[str, Any]:
+        from hpo_tasks.flow.tasks import tell_task
+
+        return tell_task(handle(context), self.round_)
+
+
+class ConcludeOperator(StudyOperator):
+    """Writes the summary and the best model, announces the best, and says whether the run is a success."""
+
+    ui_color = "#e8f0fe"
+
+    def work(self, context: Context) -> dict[str, Any]:
+        from hpo_tasks.flow.tasks import conclude_task
+
+        return conclude_task(context, handle(context))
+
+
+def handle(context: Context) -> Mapping[str, Any]:
+    """What `prepare` returned.
+
+    Raises:
+        InputError: prepare has not succeeded, so there is no study to work on.
+    """
+    return _handle_of(context["ti"])
+
+
+def _handle_of(ti: Any) -> Mapping[str, Any]:
+    found = ti.xcom_pull(task_ids=PREPARE)
+    if not found:
+        raise InputError(f"`{PREPARE}` has not succeeded: its log says why; clear it to try again")
+    return found  # type: ignore[no-any-return]

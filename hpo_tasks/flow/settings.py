@@ -1,0 +1,83 @@
+"""Where this deployment keeps its things: read from the environment and Airflow connections when a task needs it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo_tasks.errors import InputError
+from hpo_tasks.spec.model import StoreRef
+
+STUDY_DB_CONNECTION = "hpo_study_db"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One installation of this package.
+
+    Attributes:
+        name: `HPO_DEPLOYMENT`; part of every study's id, so that dev and prod do not meet.
+        study_db: SQLAlchemy URL of the study database; may hold a password, never log it.
+        store: `HPO_STORE`, for study files without `store`; None if unset.
+        state_dir: `HPO_STATE`: this host's folder for local jobs.
+        data_root: `HPO_DATA`: folder below which relative inputs lie; None if unset.
+        hide: folders that local trials must not see.
+    """
+
+    name: str
+    study_db: str
+    store: StoreRef | None
+    state_dir: Path
+    data_root: Path | None
+    hide: tuple[Path, ...]
+
+
+def read_deployment() -> Deployment:
+    """Read the deployment's settings.
+
+    Raises:
+        InputError: HPO_DEPLOYMENT or the study database is not set; says how to set it.
+    """
+    name = os.environ.get("HPO_DEPLOYMENT", "").strip()
+    if not name:
+        raise InputError(
+            "HPO_DEPLOYMENT: not set; give this Airflow a name of its own (for example `prod`) in the environment "
+            "of scheduler and workers, so that studies of two deployments never meet"
+        )
+    store = os.environ.get("HPO_STORE")
+    data = os.environ.get("HPO_DATA")
+    return Deployment(
+        name=name,
+        study_db=_study_db(),
+        store=StoreRef(uri=store) if store else None,
+        state_dir=Path(os.environ.get("HPO_STATE") or f"/var/tmp/hpo-{os.getuid()}"),  # noqa: S108 - named per user
+        data_root=Path(data) if data else None,
+        hide=_hidden_folders(),
+    )
+
+
+def _study_db() -> str:
+    if url := os.environ.get("HPO_STUDY_DB"):
+        return url
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return str(BaseHook.get_connection(STUDY_DB_CONNECTION).get_uri())
+    except AirflowNotFoundException:
+        raise InputError(
+            f"study database: there is neither an Airflow connection `{STUDY_DB_CONNECTION}` nor HPO_STUDY_DB; create "
+            f"the connection: airflow connections add {STUDY_DB_CONNECTION} --conn-uri postgresql://user:password@host/db"
+        ) from None
+
+
+def _hidden_folders() -> tuple[Path, ...]:
+    """Airflow's home, the embedded set-up's secrets and the user's credentials: local trials do not see them."""
+    home = Path.home()
+    named = [home / ".aws", home / ".ssh", home / ".config", home / ".netrc"]
+    named += [Path(os.environ[name]) for name in ("AIRFLOW_HOME", "HPO_PRIVATE") if os.environ.get(name)]
+    return tuple(path for path in named if path.exists())
+
+
+def local_pool() -> str:
+    """The Airflow pool of local trials: `HPO_LOCAL_POOL`, or Airflow's own default pool, which always exists."""
+    return os.environ.get("HPO_LOCAL_POOL") or "default_pool"

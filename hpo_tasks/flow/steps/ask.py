@@ -1,0 +1,69 @@
+"""Ask: plan the round, let the ledger hand out its configurations, write them down for the train tasks."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from hpo_tasks.flow.steps.batch import Configuration, RoundBatch, write_batch
+from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.plan import Batch, Finished, next_batch, open_seconds
+from hpo_tasks.study.records import TrialRecord
+
+log = logging.getLogger(__name__)
+
+
+def ask(
+    study: OpenStudy, ledger: Ledger, round_: int, *, clock: Callable[[], float] = time.time
+) -> RoundBatch | Finished:
+    """The round's configurations, the same ones however often it is asked, or why there is no such round.
+
+    Raises:
+        InputError: nothing in the search space satisfies the constraints.
+        UnavailableError: the study database or the store does not answer.
+    """
+    pin = study.pin
+    plan = plan_round(study, ledger, round_)
+    if isinstance(plan, Finished):
+        return _finish(study, ledger, round_, plan)
+    if _has_work(ledger.trials(pin.study), round_):
+        ledger.reopen(pin.study)
+    asked = ledger.ask(pin.study, pin.spec, round_, plan.count, initial=pin.initial)
+    if not asked:
+        return _finish(study, ledger, round_, plan_round(study, ledger, round_, exhausted=True))
+    batch = RoundBatch(
+        round=round_,
+        configurations=tuple(Configuration(row.slot, row.number, row.params, row.seed) for row in asked),
+        deadline=None if plan.deadline_s is None else clock() + plan.deadline_s,
+    )
+    write_batch(study.store, pin.study, batch)
+    log.info("round %d: %d configurations", round_, len(asked))
+    return batch
+
+
+def plan_round(study: OpenStudy, ledger: Ledger, round_: int, *, exhausted: bool = False) -> Batch | Finished:
+    """What the plan says of this round, with what the ledger holds now."""
+    pin = study.pin
+    history = ledger.trials(pin.study)
+    elapsed_s = open_seconds(ledger.study(pin.study).openings, history)
+    return next_batch(
+        pin.spec,
+        history,
+        round_=round_,
+        open_elapsed_s=elapsed_s,
+        max_rounds=pin.max_rounds,
+        exhausted=exhausted,
+    )
+
+
+def _has_work(history: Sequence[TrialRecord], round_: int) -> bool:
+    """Whether the round is new or has a trial without an outcome: then a closed study goes on."""
+    asked_before = [trial for trial in history if trial.round == round_]
+    return not asked_before or any(not trial.outcome_digest for trial in asked_before)
+
+
+def _finish(study: OpenStudy, ledger: Ledger, round_: int, plan: Batch | Finished) -> Finished:
+    finished = plan if isinstance(plan, Finished) else Finished("complete", "the space is exhausted")
+    ledger.close(study.pin.study, finished.state, finished.reason)
+    log.info("round %d: none; study %s: %s", round_, finished.state, finished.reason)
+    return finished

@@ -1,0 +1,68 @@
+"""Conclude: close the study, write its summary, put the best model where others find it."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo_tasks.flow.steps.ask import plan_round
+from hpo_tasks.flow.steps.best import copy_best_models, move_pointer
+from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.plan import Finished
+from hpo_tasks.study.summary import summary
+from hpo_tasks.trial import layout
+from hpo_tasks.trial.contract import canonical_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """How the study ended: its state and reason, and the summary as written to `summary.json`."""
+
+    state: str
+    reason: str
+    summary: Mapping[str, Any]
+
+    @property
+    def is_success(self) -> bool:
+        """Complete, or stopped on purpose."""
+        return self.state in ("complete", "stopped")
+
+
+def conclude(study: OpenStudy, ledger: Ledger) -> Conclusion:
+    """Close the study with what is recorded. Repeatable; a later clear of a failed task opens it again."""
+    pin = study.pin
+    finished = _verdict(study, ledger)
+    ledger.close(pin.study, finished.state, finished.reason)
+    document = summary(ledger.study(pin.study), ledger.trials(pin.study))
+    best = document["best"]
+    model = copy_best_models(study.store, pin, best) if best else None
+    document = {
+        **document,
+        "model": f"{study.store.uri}/{model}" if model else None,
+        "interval": list(pin.interval),
+    }
+    study.store.write(layout.summary_key(pin.study), canonical_json(document))
+    if best and finished.state in ("complete", "stopped"):
+        move_pointer(study.store, pin, best[0], model)
+    log.info("study %s is %s: %s", pin.study, finished.state, finished.reason)
+    return Conclusion(finished.state, finished.reason, document)
+
+
+def _verdict(study: OpenStudy, ledger: Ledger) -> Finished:
+    """How the study ended: the plan says so, or ask did when it found the space exhausted; else a task failed."""
+    history = ledger.trials(study.pin.study)
+    plan = plan_round(study, ledger, 1 + max((trial.round for trial in history), default=-1))
+    if isinstance(plan, Finished) and all(trial.outcome_digest for trial in history):
+        return plan
+    record = ledger.study(study.pin.study)
+    if record.state == "complete" and all(trial.outcome_digest for trial in history):
+        return Finished("complete", record.reason)
+    recorded = sum(bool(trial.outcome_digest) for trial in history)
+    return Finished(
+        "failed",
+        f"{recorded} of {study.pin.spec.budget.trials} trials are recorded; a task before this one failed: "
+        "its log says why; clear it and everything after it to go on",
+    )

@@ -1,0 +1,40 @@
+"""What every step knows about the DAG run it works for, and what one run's tasks hand on."""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from hpo_tasks.errors import IntegrityError
+from hpo_tasks.flow.settings import Deployment
+from hpo_tasks.flow.steps.pin import Pin, read_pin
+from hpo_tasks.store.base import Store
+
+
+class StudyHandle(TypedDict):
+    """XCom of `prepare`: where the study lies. Small, no secrets, no parameters."""
+
+    study: str
+    store: str
+    connection: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStudy:
+    """A pinned study with its store opened: what ask, train, tell and conclude work on."""
+
+    deployment: Deployment
+    store: Store
+    pin: Pin
+
+
+def open_study(deployment: Deployment, store: Store, study: str) -> OpenStudy:
+    """Read the study's pin.
+
+    Raises:
+        IntegrityError: the study was never pinned in this store.
+    """
+    found = read_pin(store, study)
+    if found is None:
+        raise IntegrityError(
+            f"study {study}: no pinned spec in {store.uri}; clear `prepare` and everything after it"
+        )
+    return OpenStudy(deployment, store, found)

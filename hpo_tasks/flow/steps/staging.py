@@ -1,0 +1,59 @@
+"""A folder on this host that stands in for an S3 store, so that local trials need no credentials.
+
+The train task copies in what a job reads (request, checkpoint, code) and copies out what it wrote, the outcome last.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo_tasks.flow.steps.attempts import request_key
+from hpo_tasks.store.base import Store
+from hpo_tasks.trial import layout
+from hpo_tasks.trial.contract import Request
+from hpo_tasks.trial.layout import SlotKey
+
+_COMMIT_MARKERS = ("report.json", "outcome.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Copies between the study's store and the local folder store."""
+
+    store: Store
+    local: Store
+
+    def send(self, request: Request) -> None:
+        """Copy in what the job of this attempt reads."""
+        key = request_key(request)
+        wanted = [key.request, *self.store.list(key.trial.checkpoint)]
+        if request.code is not None:
+            wanted.append(request.code["archive"])
+        for name in wanted:
+            _copy(self.store, self.local, name)
+
+    def forward_stop(self, request: Request) -> None:
+        """Hand a stop request for the trial or the whole study to the running job."""
+        slot = SlotKey(request.study, request.round, request.slot)
+        for name in (slot.stop, layout.study_stop_key(request.study)):
+            if (data := self.store.read(name)) is not None:
+                self.local.create(name, data)
+
+    def collect(self, request: Request) -> None:
+        """Copy out what the dead job left, artifacts first, its report or outcome last; then remove it here."""
+        key = request_key(request)
+        left = [*self.local.list(str(key)), *self.local.list(key.trial.checkpoint)]
+        for name in left:
+            if not name.endswith(_COMMIT_MARKERS):
+                _copy(self.local, self.store, name)
+        for name in (key.report, key.trial.outcome):
+            if (data := self.local.read(name)) is not None:
+                self.store.create(name, data)
+        self.local.delete(left)
+
+
+def _copy(source: Store, target: Store, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="hpo-staging-") as folder:
+        path = Path(folder) / "object"
+        if source.download(name, path):
+            target.upload(name, path)

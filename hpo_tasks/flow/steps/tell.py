@@ -1,0 +1,39 @@
+"""Tell: read the round's outcomes from the object store and record them. What no train task decided is decided here."""
+
+import logging
+from collections.abc import Callable
+
+from hpo_tasks.flow.steps import attempts
+from hpo_tasks.flow.steps.batch import RoundBatch, read_batch
+from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.flow.steps.train import TrialRun
+from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.records import TellReport
+from hpo_tasks.trial.contract import Outcome
+
+log = logging.getLogger(__name__)
+
+OpenTrial = Callable[[RoundBatch, int], TrialRun]
+
+
+def tell(study: OpenStudy, ledger: Ledger, round_: int, open_trial: OpenTrial) -> TellReport:
+    """Record every trial of the round, in slot order. Repeating it changes nothing.
+
+    Args:
+        study: the study.
+        ledger: where the outcomes are recorded.
+        round_: the round's number.
+        open_trial: gives the trial at a slot, for those that were left undecided.
+    """
+    batch = read_batch(study.store, study.pin.study, round_)
+    outcomes = [_outcome(open_trial(batch, row.slot)) for row in batch.configurations]
+    report = ledger.tell(study.pin.study, outcomes)
+    for outcome in outcomes:
+        if outcome.cls != "complete":
+            log.warning("slot %d: %s: %s", outcome.slot, outcome.cls, outcome.reason)
+    return report
+
+
+def _outcome(trial: TrialRun) -> Outcome:
+    found = attempts.read_outcome(trial.study.store, trial.request(1))
+    return found if found is not None else trial.give_up("its train task ended without an outcome")

@@ -1,0 +1,176 @@
+"""Train one trial: launch attempts until its outcome is committed. Repeatable after a kill at any point."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hpo_tasks.backends.base import Backend
+from hpo_tasks.flow.steps import attempts
+from hpo_tasks.flow.steps.batch import RoundBatch
+from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.flow.steps.staging import Staging
+from hpo_tasks.spec import StudySpec
+from hpo_tasks.study.attempts import AttemptView, Decide, Forgo, Launch, Report, Wait, next_step
+from hpo_tasks.trial import layout
+from hpo_tasks.trial.contract import Outcome, Request, encode_request
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+STOP_POLL_S = 2.0
+
+
+@dataclass
+class TrialRun:
+    """One trial on its way to an outcome.
+
+    Attributes:
+        study, batch, slot: which trial.
+        backend: where its attempts run.
+        inputs: input name → where the job finds it (on this host: a local file even if the input lies on S3).
+        threads: threads of one trial, already a positive number.
+        staging: the folder that stands in for the object store on this host, None if jobs use the store itself.
+        clock, sleep: seconds since the epoch, and waiting; tests put their own here.
+        stop_requested: set by `request_stop`: the task is being killed, so the job is too.
+    """
+
+    study: OpenStudy
+    batch: RoundBatch
+    slot: int
+    backend: Backend
+    inputs: Mapping[str, str]
+    threads: int
+    staging: Staging | None = None
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    stop_requested: bool = field(default=False, init=False)
+    _current: str | None = field(default=None, init=False)
+    _stop_checked: float = field(default=0.0, init=False)
+
+    def until_decided(self) -> Outcome:
+        """Launch, wait and launch again until the trial has an outcome; returns it.
+
+        Raises:
+            UnavailableError: store or backend do not answer; the next call goes on from here.
+            InterruptedError: `request_stop` was called.
+        """
+        while not self.stop_requested:
+            outcome = self.advance()
+            if outcome is not None:
+                return outcome
+        raise InterruptedError("the train task was told to stop")
+
+    def advance(self) -> Outcome | None:
+        """Do the next thing for this trial. Returns its outcome once it is decided."""
+        request = self.request(1)
+        store = self.study.store
+        if (outcome := attempts.read_outcome(store, request)) is not None:
+            return outcome
+        view = self._view(request)
+        if (outcome := attempts.read_outcome(store, request)) is not None:
+            return outcome  # committed while we looked at its job
+        step = next_step(
+            view, max_attempts=self.study.pin.spec.trial.attempts, past_deadline=self.past_deadline()
+        )
+        match step:
+            case Launch(number):
+                self._launch(self.request(number))
+            case Wait(number):
+                self._wait(self.request(number))
+            case Report(number, cls, reason):
+                attempts.write_report(store, self.request(number), cls, reason)
+            case Decide(report, count):
+                attempts.commit(store, replace(report, attempts=count))
+            case Forgo(cls, reason):
+                attempts.commit(store, replace(attempts.verdict(request, cls, reason), attempts=0, attempt=0))
+        return None
+
+    def give_up(self, reason: str) -> Outcome:
+        """Stop whatever runs and decide the trial as `infra`: its train task will not come back."""
+        while (outcome := attempts.read_outcome(self.study.store, self.request(1))) is None:
+            view = attempts.newest_attempt(self.study.store, self.request(1))
+            request = self.request(max(view.number, 1))
+            if view.number:
+                self.backend.stop(request.job, grace_s=request.grace_s)
+                self._collect(request)
+            report = view.report or attempts.verdict(request, "infra", reason)
+            attempts.commit(self.study.store, replace(report, attempts=view.number))
+        return outcome
+
+    def request_stop(self) -> None:
+        """End the running job: the task is being killed. Called from a signal handler."""
+        self.stop_requested = True
+        if self._current is not None:
+            self.backend.stop(self._current, grace_s=3.0)
+
+    def request(self, attempt: int) -> Request:
+        """What attempt `attempt` of this trial is to do: the same answer whoever asks."""
+        pin, chosen = self.study.pin, self.batch.at(self.slot)
+        trial = pin.spec.trial
+        key = layout.SlotKey(pin.study, self.batch.round, self.slot).attempt(attempt)
+        return Request(
+            study=pin.study, round=self.batch.round, slot=self.slot, attempt=attempt, job=key.job_name,
+            spec_digest=pin.digest, params=chosen.params, seed=chosen.seed,
+            objectives=tuple(objective.metric for objective in pin.spec.objective),
+            thresholds=tuple(pin.spec.thresholds),
+            program=_program(pin.spec), metrics=tuple(pattern.model_dump() for pattern in trial.metrics),
+            env=trial.env, inputs=self.inputs, code=pin.code, model_dir=trial.model_dir,
+            clean_model_dir=trial.clean_model_dir, threads=self.threads, gpus=trial.resources.gpus,
+            memory_bytes=trial.resources.memory_bytes, timeout_s=trial.timeout_s,
+        )  # fmt: skip
+
+    def past_deadline(self) -> bool:
+        return self.batch.deadline is not None and self.clock() >= self.batch.deadline
+
+    def _view(self, request: Request) -> AttemptView:
+        view = attempts.newest_attempt(self.study.store, request)
+        if view.number == 0 or view.report is not None:
+            return view
+        named = self.request(view.number)
+        status = self.backend.poll([named.job])[named.job]
+        if status.state == "ended":
+            # The job may have written its report or outcome just before it ended: look after it is known to be dead.
+            self._collect(named)
+            view = attempts.newest_attempt(self.study.store, request)
+        return replace(view, job=status.state, ended_as=status.cls, ended_because=status.reason)
+
+    def _launch(self, request: Request) -> None:
+        key = attempts.request_key(request)
+        self.study.store.create(key.request, encode_request(request))
+        if self.staging is not None:
+            self.staging.send(request)
+        self.backend.submit(request)
+        self._current = request.job
+        log.info("attempt %d started as job %s", request.attempt, request.job)
+
+    def _wait(self, request: Request) -> None:
+        self._current = request.job
+        if self.past_deadline():
+            self._ask_to_stop(request)
+        elif self.staging is not None and self.clock() - self._stop_checked > STOP_POLL_S:
+            self._stop_checked = self.clock()
+            self.staging.forward_stop(request)
+        self.sleep(POLL_S)
+
+    def _ask_to_stop(self, request: Request) -> None:
+        key = layout.SlotKey(request.study, request.round, request.slot).stop
+        if self.study.store.create(key, b'{"reason":"the study\'s wall clock is used up"}'):
+            log.info("wall clock used up: asked the trial to stop")
+        if self.staging is not None:
+            self.staging.forward_stop(request)
+
+    def _collect(self, request: Request) -> None:
+        if self.staging is not None:
+            self.staging.collect(request)
+
+
+def _program(spec: StudySpec) -> dict[str, Any]:
+    trial = spec.trial
+    if trial.trainer is not None:
+        metrics = [*(objective.metric for objective in spec.objective), *spec.thresholds]
+        return {"trainer": trial.trainer, "options": {**trial.options, "metrics": metrics}}
+    if trial.entry_point is not None:
+        return {"entry_point": trial.entry_point}
+    return {"command": list(trial.command or ())}

@@ -1,0 +1,211 @@
+"""From an Airflow context to the steps: opens deployment, store, ledger and backend, then calls the step."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, Context
+
+from hpo_tasks.errors import HpoError, Problem, SpecError
+from hpo_tasks.flow.assets import asset_uri, best_alias
+from hpo_tasks.flow.interval import interval_of
+from hpo_tasks.flow.settings import Deployment, read_deployment
+from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, open_study
+from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
+from hpo_tasks.spec.rules.trust import ALLOW_LOCAL
+from hpo_tasks.store.base import Store
+
+LABEL_LENGTH = 200
+
+
+def prepare_task(
+    context: Context, spec: StudySpec | None, study_file: Path | None, rounds: int
+) -> StudyHandle:
+    """Pin the run's study; returns where it lies."""
+    from hpo_tasks.flow.steps.prepare import RunIdentity, Site, prepare
+
+    params = dict(context["params"])
+    chosen = spec_of_run(spec, params)
+    deployment = read_deployment()
+    reference = _store_of(chosen, deployment, study_file)
+    store = _open_store(reference["store"], reference["connection"])
+    run = RunIdentity(
+        dag_id=context["dag_run"].dag_id,
+        run_id=context["dag_run"].run_id,
+        epoch=int(params.get("epoch", 0)),
+        interval=_interval(context, chosen),
+        note=str(params.get("note", "")),
+    )
+    site = Site(
+        deployment=deployment,
+        store=store,
+        ledger=_open_ledger(deployment),
+        s3=lambda: _s3_client(reference["connection"]),
+        base=study_file.resolve().parent if study_file else None,
+        max_rounds=rounds,
+    )
+    pinned = prepare(chosen, run, site)
+    return {"study": pinned.study, "store": reference["store"], "connection": reference["connection"]}
+
+
+def ask_task(handle: Mapping[str, Any], round_: int) -> list[int] | None:
+    """Slots of the round, None when the study is at its end."""
+    from hpo_tasks.flow.steps.ask import ask
+    from hpo_tasks.study.plan import Finished
+
+    study = _open(handle)
+    result = ask(study, _open_ledger(study.deployment), round_)
+    return None if isinstance(result, Finished) else [row.slot for row in result.configurations]
+
+
+def train_task(
+    handle: Mapping[str, Any], round_: int, slot: int, *, on_start: Callable[[Callable[[], None]], None]
+) -> dict[str, Any]:
+    """Train one slot; returns its class and values."""
+    from hpo_tasks.flow.steps.batch import read_batch
+    from hpo_tasks.flow.steps.local import open_trial
+
+    study = _open(handle)
+    trial = open_trial(study, read_batch(study.store, study.pin.study, round_), slot, _s3_of(handle))
+    on_start(trial.request_stop)
+    outcome = trial.until_decided()
+    return {"class": outcome.cls, "values": dict(outcome.values), "reason": outcome.reason}
+
+
+def tell_task(handle: Mapping[str, Any], round_: int) -> dict[str, Any]:
+    """Record the round; returns how many trials were told."""
+    from hpo_tasks.flow.steps.local import open_trial
+    from hpo_tasks.flow.steps.tell import tell
+
+    study = _open(handle)
+    report = tell(
+        study,
+        _open_ledger(study.deployment),
+        round_,
+        lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle)),
+    )
+    return {"round": round_, "told": len(report.told), "already": len(report.already)}
+
+
+def conclude_task(context: Context, handle: Mapping[str, Any]) -> dict[str, Any]:
+    """Close the study, announce its best, and fail unless it is a success."""
+    from hpo_tasks.flow.steps.conclude import conclude
+
+    study = _open(handle)
+    conclusion = conclude(study, _open_ledger(study.deployment))
+    if not conclusion.is_success:
+        raise StudyFailedError(f"study {study.pin.study} failed: {conclusion.reason}")
+    _announce(context, study, conclusion.summary)
+    return {"study": study.pin.study, "state": conclusion.state, "reason": conclusion.reason}
+
+
+class StudyFailedError(HpoError):
+    """The study is neither complete nor stopped on purpose."""
+
+
+def slot_label(handle: Mapping[str, Any], round_: int, slot: int) -> str:
+    """The slot's parameters in a few words: `learning_rate=0.1 max_depth=6`."""
+    from hpo_tasks.flow.steps.batch import read_batch
+
+    store = _open_store(handle["store"], handle["connection"])
+    params = read_batch(store, handle["study"], round_).at(slot).params
+    words = (f"{name}={_short(value)}" for name, value in params.items())
+    return " ".join(words)[:LABEL_LENGTH]
+
+
+def spec_of_run(spec: StudySpec | None, params: Mapping[str, Any]) -> StudySpec:
+    """The study of this run: the file's, or the form's for `hpo_adhoc`, with the form's fields applied.
+
+    Raises:
+        SpecError: the form asks for something the validator refuses; names the fields.
+    """
+    overrides = {key: value for key, value in params.items() if key not in RUN_FIELDS}
+    if spec is not None:
+        # Where whoever triggers owns the machine (embedded), every field may be set: `hpo run --set`.
+        trusted = os.environ.get(ALLOW_LOCAL) == "1"
+        return apply(spec, overrides, Trust.FILE if trusted else Trust.FORM)
+    if unknown := sorted(set(overrides) - {"study"}):
+        raise SpecError([Problem(key, "is no field of this form: put it into `study`") for key in unknown])
+    return validate(params["study"], trust=Trust.FORM, source="study")
+
+
+def _announce(context: Context, study: OpenStudy, document: Mapping[str, Any]) -> None:
+    """Emit the Asset event, unless this very best was announced before: kills and clears announce nothing twice."""
+    if not document["best"]:
+        return
+    pin, best = study.pin, document["best"][0]
+    extra = {
+        "study": pin.study, "run_id": pin.run_id, "number": best["number"], "params": best["params"],
+        "values": best["values"], "model": document["model"], "interval": list(pin.interval),
+    }  # fmt: skip
+    alias = best_alias(pin.dag_id)
+    earlier = context["inlet_events"][alias].ascending(ascending=False).limit(100)
+    known = [event.extra or {} for event in earlier]
+    if any((old.get("study"), old.get("number")) == (pin.study, best["number"]) for old in known):
+        return
+    uri = asset_uri(pin.dag_id)
+    context["outlet_events"][alias].add(Asset(name=uri, uri=uri), extra=extra)
+
+
+def _interval(context: Context, spec: StudySpec) -> tuple[datetime, datetime]:
+    run = context["dag_run"]
+    given = (run.data_interval_start, run.data_interval_end)
+    known = (given[0], given[1]) if given[0] is not None and given[1] is not None else None
+    start, end = interval_of(known, run.run_after, spec.schedule, spec.timezone)
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def _open(handle: Mapping[str, Any]) -> OpenStudy:
+    return open_study(read_deployment(), _open_store(handle["store"], handle["connection"]), handle["study"])
+
+
+def _store_of(spec: StudySpec, deployment: Deployment, study_file: Path | None) -> StudyHandle:
+    chosen = spec.store or deployment.store
+    if chosen is None:
+        raise SpecError([Problem("store", "missing: name a folder or an s3:// prefix, or set HPO_STORE")])
+    uri = chosen.uri
+    if "://" not in uri and not Path(uri).is_absolute():
+        if study_file is None:
+            raise SpecError([Problem("store", f"must be an absolute folder or an s3:// prefix, got {uri}")])
+        uri = str(study_file.resolve().parent / uri)
+    return {"study": "", "store": uri, "connection": chosen.connection}
+
+
+def _open_store(uri: str, connection: str | None) -> Store:
+    from hpo_tasks.store import open_store
+
+    return open_store(uri, client=_s3_client(connection) if uri.startswith("s3://") and connection else None)
+
+
+def _open_ledger(deployment: Deployment) -> Any:
+    from hpo_tasks.study.ledger import Ledger
+
+    return Ledger(deployment.study_db)
+
+
+def _s3_of(handle: Mapping[str, Any]) -> Callable[[], Any]:
+    return lambda: _s3_client(handle["connection"])
+
+
+def _s3_client(connection: str | None) -> Any:
+    """An S3 client with the connection's credentials, or with those of the environment."""
+    if connection is None:
+        import boto3
+
+        return boto3.client("s3")
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    return S3Hook(aws_conn_id=connection).get_conn()
+
+
+def _short(value: Any) -> str:
+    return (
+        f"{value:.4g}"
+        if isinstance(value, float)
+        else json.dumps(value)
+        if not isinstance(value, str)
+        else value
+    )

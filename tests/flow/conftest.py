@@ -1,0 +1,56 @@
+"""One embedded Airflow for all tests that do not kill it; its study files are written before it starts."""
+
+import sys
+
+import pytest
+
+from tests.flow.embedded_airflow import PROGRAMS, EmbeddedAirflow
+
+DEEDS = ["segfault", "no_metric", "chatty", "deaf", "daemon", "glutton", "nan", "text", "good"]
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory):
+    """A running Airflow with the study files of the tests in this folder."""
+    server = EmbeddedAirflow(tmp_path_factory.mktemp("airflow"))
+    write_studies(server)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def write_studies(server):
+    server.write("plain")
+    server.write("slow", trial={"env": {"SECONDS_OF_WORK": "1.0"}})
+    server.write(
+        "nightly",
+        schedule="0 2 * * *",
+        paused=True,
+        budget={"trials": 4},
+        trial={"inputs": {"train": str(server.home.data / "{data_interval_start:%Y-%m-%d}.csv")}},
+        initial=["previous_best"],
+    )
+    server.write(
+        "deeds",
+        search={"x": None, "y": None, "deed": {"type": "categorical", "choices": DEEDS}},
+        optimizer={"sampler": "grid"},
+        batch_size=len(DEEDS),
+        budget={"trials": len(DEEDS), "max_failed_share": 1.0},
+        trial={
+            "command": [sys.executable, "deeds.py", "{deed}"],
+            "code": {"dir": str(PROGRAMS)},
+            "resources": {"memory": "300MiB"},
+            "timeout": "20s",
+        },
+    )
+    server.write("typo", trial={"command": [sys.executable, "no_such_program.py"]})
+    (server.studies / "broken.yaml").write_text(
+        "name: broken\nsearch: {lr: {type: float, low: 0, high: 1, log: true}}\n"
+    )
+    (server.studies / "twice.yaml").write_text("name: twice\n")
+    (server.studies / "twice.json").write_text("{}")
+    for day in ("2026-03-01", "2026-03-02"):
+        server.home.data.mkdir(parents=True, exist_ok=True)
+        (server.home.data / f"{day}.csv").write_text("a,b\n1,2\n")

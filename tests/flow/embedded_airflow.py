@@ -1,0 +1,203 @@
+"""A real embedded Airflow for tests, and what a person would do with it through REST and the command line."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from hpo_tasks.flow.embedded import control
+from hpo_tasks.flow.embedded.home import Home, airflow_environment
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+FINAL = {"success", "failed"}
+
+
+def until(condition: Callable[[], Any], *, timeout_s: float = 180.0, what: str) -> Any:
+    """The condition's first true value; an assertion error that names it after the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
+
+
+class EmbeddedAirflow:
+    """One HPO_HOME with DAG files of its own: ours, and the study files that a test writes."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = Home(root / "home")
+        self.dags = root / "dags"
+        self.ledger = root / "ledger.jsonl"
+        self.studies = self.dags / "studies"
+        self.studies.mkdir(parents=True)
+        (root / "plugins").mkdir()
+        for file in (ROOT / "dags").glob("*.py"):
+            (self.dags / file.name).write_bytes(file.read_bytes())
+        self.port = 0
+
+    # running it
+
+    def start(self) -> None:
+        os.environ["HPO_DAGS"], os.environ["HPO_PORT"] = str(self.dags), "0"
+        running = control.start(self.home)
+        self.port = running.port
+        token = httpx.get(f"{running.url}/auth/token").json()["access_token"]
+        self.http = httpx.Client(
+            base_url=f"{running.url}/api/v2", timeout=30, headers={"Authorization": f"Bearer {token}"}
+        )
+
+    def stop(self) -> None:
+        control.stop(self.home)
+
+    def supervisor(self) -> psutil.Process:
+        return psutil.Process(int(self.home.lock.read_text()))
+
+    def part(self, name: str) -> psutil.Process:
+        """The process of one of Airflow's parts."""
+        for process in self.supervisor().children():
+            if process.environ().get("HPO_EMBEDDED_PART", "").startswith(f"{self.home.root}:{name}:"):
+                return process
+        raise AssertionError(f"no {name} runs")
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process of this home: Airflow's and trials'."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def trials(self) -> list[psutil.Process]:
+        """Processes that run the test's trainer."""
+        return [
+            process
+            for process in psutil.process_iter()
+            if self._environment(process).get("LEDGER") == str(self.ledger)
+        ]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        environment = self._environment(process)
+        return str(self.home.root) in " ".join(environment.values()) or environment.get("LEDGER") == str(
+            self.ledger
+        )
+
+    @staticmethod
+    def _environment(process: psutil.Process) -> dict[str, str]:
+        try:
+            return process.environ()
+        except (psutil.Error, OSError):
+            return {}
+
+    # studies
+
+    def write(self, stem: str, **changes: Any) -> str:
+        """A study file with the ledger-keeping trainer; returns its DAG id."""
+        spec = {
+            "name": f"Test {stem}",
+            "objective": {"metric": "loss", "direction": "minimize"},
+            "search": {
+                "x": {"type": "float", "low": -1.0, "high": 1.0},
+                "y": {"type": "float", "low": -1.0, "high": 1.0},
+            },
+            "optimizer": {"sampler": "tpe", "seed": 11},
+            "batch_size": 4,
+            "budget": {"trials": 8},
+            "trial": {
+                "command": [sys.executable, "train.py"],
+                "code": {"dir": str(PROGRAMS)},
+                "env": {"LEDGER": str(self.ledger), "SECONDS_OF_WORK": "0.05"},
+                "timeout": "2m",
+            },
+            "backend": {"type": "local", "slots": 2},
+        }
+        merged = merge(spec, changes)
+        (self.studies / f"{stem}.json").write_text(json.dumps(merged))
+        return f"hpo_{stem}"
+
+    def trained(self) -> list[dict[str, str]]:
+        """Lines of the trainer's own ledger."""
+        text = self.ledger.read_text() if self.ledger.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+    # Airflow
+
+    def wait_for_dag(self, dag_id: str) -> dict[str, Any]:
+        return until(lambda: self._found(f"/dags/{dag_id}"), timeout_s=60, what=f"DAG {dag_id}")
+
+    def trigger(self, dag_id: str, *, status: int = 200, **conf: Any) -> Any:
+        reply = self.http.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        assert reply.status_code == status, reply.text
+        return reply.json()["dag_run_id"] if status == 200 else reply.json()["detail"]
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        return self.http.get(f"/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()
+
+    def finish(self, dag_id: str, run_id: str, *, timeout_s: float = 240.0) -> str:
+        """State of the run once it is over."""
+        return until(
+            lambda: (state := self.run(dag_id, run_id)["state"]) in FINAL and state,
+            timeout_s=timeout_s,
+            what=f"end of {dag_id} {run_id}",
+        )
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
+        """Task instances by task id and map index."""
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        while True:
+            page = self.http.get(path, params={"limit": 100, "offset": len(found)}).raise_for_status().json()
+            found |= {(row["task_id"], row["map_index"]): row for row in page["task_instances"]}
+            if len(found) >= page["total_entries"]:
+                return found
+
+    def log(
+        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1
+    ) -> list[str]:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        reply = self.http.get(path, params={"map_index": map_index}, headers={"Accept": "application/json"})
+        return [str(entry["event"]) for entry in reply.raise_for_status().json()["content"]]
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear every task of the run."""
+        body = {
+            "dry_run": False,
+            "only_failed": False,
+            "only_running": False,
+            "dag_run_id": run_id,
+            "reset_dag_runs": True,
+        }
+        self.http.post(f"/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+
+    def airflow(self, *arguments: str) -> str:
+        """The airflow command line with the embedded settings."""
+        done = subprocess.run(
+            ["airflow", *arguments],
+            env=airflow_environment(self.home, self.dags, self.port),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    def _found(self, path: str) -> dict[str, Any] | None:
+        reply = self.http.get(path)
+        return reply.json() if reply.status_code == 200 else None
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`; nested mappings are merged, None removes a key."""
+    merged = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,49 @@
+"""The pointer to the best moves with the data interval, never back."""
+
+import json
+
+import pytest
+
+from hpo_tasks.flow.steps.best import copy_best_models, move_pointer, previous_best
+from hpo_tasks.trial.contract import Outcome, encode_outcome
+from hpo_tasks.trial.layout import SlotKey
+from tests.flow.steps.conftest import pin_of, spec_with
+
+ROW = {"number": 3, "round": 0, "slot": 1, "params": {"x": 0.5}, "values": {"loss": 0.1}}
+
+
+def pin_for(day, study="study"):
+    return pin_of(spec_with(), study=study, interval=(f"2026-03-{day:02d}T00:00:00+00:00",) * 2)
+
+
+def points_at(store):
+    return json.loads(store.read("best/hpo_steps.json"))["study"]
+
+
+@pytest.mark.parametrize(("first", "second", "winner"), [(1, 2, "second"), (2, 1, "first"), (1, 1, "second")])
+def test_a_late_backfill_does_not_overwrite_tonights(store, first, second, winner):
+    """The newer data interval keeps the pointer; the same interval again moves it."""
+    move_pointer(store, pin_for(first, "first"), ROW, None)
+    move_pointer(store, pin_for(second, "second"), ROW, None)
+    assert points_at(store) == winner
+
+
+def test_previous_best_is_what_the_pointer_names(store):
+    """None before there is one."""
+    assert previous_best(store, "hpo_steps") is None
+    move_pointer(store, pin_for(1), ROW, None)
+    assert previous_best(store, "hpo_steps") == {"x": 0.5}
+
+
+def test_the_best_model_replaces_the_one_before(store):
+    """Files of an earlier best do not stay beside it."""
+    key = SlotKey("study", 0, 1)
+    outcome = Outcome(
+        "study", 0, 1, 2, "complete", "d", "0" * 64, values={"loss": 0.1},
+        artifacts=({"path": "model/a/model.json", "size": 2, "sha256": "0" * 64}, {"path": "log.txt", "size": 1, "sha256": "0" * 64}),
+    )  # fmt: skip
+    store.create(key.outcome, encode_outcome(outcome))
+    store.write(f"{key.attempt(2)}model/a/model.json", b"{}")
+    store.write("studies/study/best/old.bin", b"old")
+    assert copy_best_models(store, pin_for(1), [ROW]) == "studies/study/best/"
+    assert list(store.list("studies/study/best/")) == ["studies/study/best/a/model.json"]

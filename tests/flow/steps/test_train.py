@@ -1,0 +1,199 @@
+"""From attempts to one outcome: what the train task does with every way in which a job can end."""
+
+import pytest
+
+from hpo_tasks.backends.base import JobStatus
+from hpo_tasks.errors import UnavailableError
+from hpo_tasks.flow.steps import attempts
+from hpo_tasks.flow.steps.batch import Configuration, RoundBatch
+from hpo_tasks.flow.steps.train import TrialRun
+from hpo_tasks.trial.contract import Outcome, encode_outcome, params_sha256
+from hpo_tasks.trial.layout import SlotKey
+from tests.flow.steps.conftest import ScriptedBackend
+
+BATCH = RoundBatch(0, (Configuration(0, 0, {"x": 0.5}, 1), Configuration(1, 1, {"x": 0.6}, 2)))
+
+
+def outcome_of(request, cls="complete", **changes):
+    values = {"loss": 0.25} if cls == "complete" else {}
+    fields = {
+        "study": request.study, "round": request.round, "slot": request.slot, "attempt": request.attempt, "cls": cls,
+        "spec_digest": request.spec_digest, "params_sha256": params_sha256(request.params), "values": values,
+    }  # fmt: skip
+    return Outcome(**{**fields, **changes})
+
+
+def trial_of(study, backend, batch=BATCH, **changes):
+    return TrialRun(study, batch, 0, backend, {}, 1, sleep=lambda _: None, **changes)
+
+
+def completes(store):
+    def deed(request):
+        store.create(SlotKey(request.study, 0, 0).outcome, encode_outcome(outcome_of(request)))
+        return JobStatus("ended")
+
+    return deed
+
+
+def reports(store, cls):
+    def deed(request):
+        store.create(attempts.request_key(request).report, encode_outcome(outcome_of(request, cls, reason="why")))
+        return JobStatus("ended")
+
+    return deed
+
+
+def vanishes(request):
+    del request
+    return JobStatus("ended")
+
+
+def test_a_complete_job_decides_the_trial(study, store):
+    """The job's own outcome is the trial's."""
+    backend = ScriptedBackend(completes(store))
+    assert trial_of(study, backend).until_decided().values == {"loss": 0.25}
+    assert len(backend.submitted) == 1
+
+
+def test_a_second_task_trains_nothing_again(study, store):
+    """Cleared after the end: the outcome is read, no job is submitted."""
+    trial_of(study, ScriptedBackend(completes(store))).until_decided()
+    again = ScriptedBackend()
+    assert trial_of(study, again).until_decided().cls == "complete"
+    assert again.submitted == []
+
+
+def test_a_retry_adopts_the_running_job(study, store):
+    """The first task died after submitting: the second waits for the same job."""
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    first = trial_of(study, backend)
+    first.advance()
+    second = trial_of(study, backend)
+    assert second.advance() is None
+    completes(store)(backend.submitted[0])
+    assert second.until_decided().cls == "complete"
+    assert len(backend.submitted) == 1
+
+
+def test_infra_earns_new_attempts_up_to_the_limit(study, store):
+    """Three attempts, then the trial is decided as infra with what the last one said."""
+    backend = ScriptedBackend(vanishes, reports(store, "interrupted"), vanishes)
+    outcome = trial_of(study, backend).until_decided()
+    assert [request.attempt for request in backend.submitted] == [1, 2, 3]
+    assert (outcome.cls, outcome.reason, outcome.attempts) == ("infra", "the job left no report", 3)
+    assert len({request.job for request in backend.submitted}) == 3
+    assert {tuple(request.params.items()) for request in backend.submitted} == {(("x", 0.5),)}
+
+
+def test_a_user_error_is_not_paid_for_twice(study, store):
+    """One attempt decides."""
+    backend = ScriptedBackend(reports(store, "user_error"))
+    outcome = trial_of(study, backend).until_decided()
+    assert (outcome.cls, outcome.reason, outcome.attempts) == ("user_error", "why", 1)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'{"schema":1}',
+        b'{"values":{"loss":NaN}}',
+        b"[" * 100_000,
+        b"x" * (2 << 20),
+    ],
+)
+def test_a_torn_or_foreign_outcome_fails_the_trial_alone(study, store, bad):
+    """What a hostile job leaves as its outcome is a user error, never a traceback."""
+
+    def deed(request):
+        store.create(SlotKey(request.study, 0, 0).outcome, bad)
+        return JobStatus("ended")
+
+    outcome = trial_of(study, ScriptedBackend(deed)).until_decided()
+    assert outcome.cls == "user_error"
+    assert outcome.reason.startswith("bad result")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"slot": 1}, {"study": "other"}, {"params_sha256": "0"}, {"values": {"other": 1.0}}]
+)
+def test_another_trials_outcome_is_not_taken(study, store, changes):
+    """Key, parameters and objectives have to match."""
+
+    def deed(request):
+        store.create(SlotKey("study", 0, 0).outcome, encode_outcome(outcome_of(request, **changes)))
+        return JobStatus("ended")
+
+    assert trial_of(study, ScriptedBackend(deed)).until_decided().cls == "user_error"
+
+
+def test_at_the_deadline_running_trials_are_asked_to_stop(study, store):
+    """The stop object appears; nothing new starts."""
+    now = [100.0]
+    batch = RoundBatch(0, BATCH.configurations, deadline=150.0)
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    trial = trial_of(study, backend, batch, clock=lambda: now[0])
+    assert trial.advance() is None
+    assert trial.advance() is None
+    assert store.read(SlotKey("study", 0, 0).stop) is None
+    now[0] = 151.0
+    assert trial.advance() is None
+    assert store.read(SlotKey("study", 0, 0).stop) is not None
+    reports(store, "stopped")(backend.submitted[0])
+    assert trial.until_decided().cls == "stopped"
+
+
+def test_past_the_deadline_a_trial_is_recorded_without_being_started(study):
+    """It counts, as stopped, with no attempt."""
+    batch = RoundBatch(0, BATCH.configurations, deadline=150.0)
+    backend = ScriptedBackend()
+    outcome = trial_of(study, backend, batch, clock=lambda: 200.0).until_decided()
+    assert (outcome.cls, outcome.attempts, backend.submitted) == ("stopped", 0, [])
+
+
+def test_a_killed_task_stops_its_job(study):
+    """on_kill ends the job; the loop ends too instead of launching another attempt."""
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    trial = trial_of(study, backend)
+    trial.advance()
+    trial.request_stop()
+    assert backend.stopped == [backend.submitted[0].job]
+    with pytest.raises(InterruptedError):
+        trial.until_decided()
+
+
+def test_tell_gives_up_on_what_no_task_decides(study):
+    """The job is stopped first, then the trial is decided as infra."""
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    trial = trial_of(study, backend)
+    trial.advance()
+    outcome = trial.give_up("its train task ended without an outcome")
+    assert backend.stopped == [backend.submitted[0].job]
+    assert (outcome.cls, outcome.reason) == ("infra", "its train task ended without an outcome")
+
+
+def test_a_late_success_loses_against_the_decision(study, store):
+    """Whoever creates the outcome first wins; the job that comes later changes nothing."""
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    trial = trial_of(study, backend)
+    trial.advance()
+    decided = trial.give_up("given up")
+    assert not store.create(SlotKey("study", 0, 0).outcome, encode_outcome(outcome_of(backend.submitted[0])))
+    assert trial_of(study, backend).until_decided() == decided
+
+
+def test_a_store_that_is_down_is_worth_a_retry(study, monkeypatch):
+    """The error reaches the task as it is; the next call goes on."""
+
+    def down(*_args, **_keywords):
+        raise UnavailableError("the store does not answer")
+
+    trial = trial_of(study, ScriptedBackend())
+    with monkeypatch.context() as patch:
+        patch.setattr(type(study.store), "read", down)
+        with pytest.raises(UnavailableError):
+            trial.until_decided()
+    assert trial.request(1).params == {"x": 0.5}

@@ -1,0 +1,138 @@
+"""A study while its processes are killed: nothing lost, nothing twice, and the same best as if nothing had happened."""
+
+import signal
+from datetime import UTC, datetime
+
+import psutil
+import pytest
+
+from hpo_tasks.spec import load
+from hpo_tasks.study.identity import study_id
+from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.plan import Finished, next_batch
+from hpo_tasks.study.records import StudyHeader
+from hpo_tasks.trial.contract import Outcome, params_sha256
+from tests.flow.embedded_airflow import EmbeddedAirflow, until
+
+pytestmark = pytest.mark.airflow
+DAG = "hpo_killed"
+TRIALS = 24
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory):
+    """An Airflow of its own, because these tests kill its parts."""
+    server = EmbeddedAirflow(tmp_path_factory.mktemp("killed"))
+    server.write("killed", batch_size=6, budget={"trials": TRIALS}, trial={"env": {"SECONDS_OF_WORK": "0.6"}})
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def running(airflow):
+    """A run that has trained some of its trials: (run id, study id)."""
+    airflow.wait_for_dag(DAG)
+    run_id = airflow.trigger(DAG)
+    study = study_id("embedded", DAG, run_id, 0)
+    until(lambda: len(lines(airflow, study, "end")) >= 3, what="three trained trials")
+    until(airflow.trials, what="a running trial")
+    return run_id, study
+
+
+def test_a_trial_process_is_killed(airflow, running):
+    """A bare SIGKILL is `infra` and earns a new attempt."""
+    kill(airflow.trials()[:1])
+    check(airflow, *running)
+
+
+def test_a_task_process_is_killed(airflow, running):
+    """Its retry adopts the job that lives on."""
+    until(lambda: task_processes(airflow), what="a task process")
+    kill(task_processes(airflow)[:1])
+    check(airflow, *running)
+
+
+def test_the_scheduler_is_killed(airflow, running):
+    """The supervisor starts another; tasks that the dead one ran are retried."""
+    dead = airflow.part("scheduler")
+    kill([dead])
+    until(lambda: airflow.part("scheduler").pid != dead.pid, what="another scheduler")
+    check(airflow, *running)
+
+
+def test_everything_is_killed_at_once(airflow, running):
+    """Supervisor, Airflow, tasks and trials; after a new start the run goes on by itself."""
+    victims = airflow.processes()
+    assert len(victims) > 5
+    kill(victims)
+    assert not airflow.processes()
+    airflow.start()
+    check(airflow, *running)
+
+
+def check(airflow, run_id, study):
+    """The study completes; every key is recorded once, with the best of an undisturbed run; nothing is left."""
+    assert airflow.finish(DAG, run_id, timeout_s=400) == "success"
+    trials = Ledger(airflow.home.study_db).trials(study)
+    assert sorted((t.round, t.slot) for t in trials) == [(r, s) for r in range(4) for s in range(6)]
+    assert {t.state for t in trials} == {"complete"}
+    ends = [(line["HPO_ROUND"], line["HPO_SLOT"]) for line in lines(airflow, study, "end")]
+    assert set(ends) == {(str(r), str(s)) for r in range(4) for s in range(6)}
+    values = {(t.round, t.slot): t.values["loss"] for t in trials}
+    assert values == undisturbed(airflow, study)
+    until(lambda: not airflow.trials(), what="every trial process to be gone")
+
+
+def undisturbed(airflow, study):
+    """Values by key of the same study when nothing is killed: the same spec, seed and study id, in this process."""
+    spec = load(airflow.studies / "killed.json")
+    ledger = Ledger(f"sqlite:///{airflow.home.root}/{study}.db")
+    ledger.create(
+        StudyHeader(
+            study, "reference", DAG, "reference", 0, "reference", "identity", spec.objective, store=""
+        )
+    )
+    for round_ in range(10):
+        plan = next_batch(spec, ledger.trials(study), round_=round_, max_rounds=10)
+        if isinstance(plan, Finished):
+            break
+        now = datetime.now(UTC).isoformat()
+        ledger.tell(
+            study,
+            [
+                Outcome(
+                    study, round_, row.slot, 1, "complete", "digest", params_sha256(row.params),
+                    values={"loss": loss(**row.params)}, started_at=now, ended_at=now, duration_s=0.1,
+                )
+                for row in ledger.ask(study, spec, round_, plan.count)
+            ],
+        )  # fmt: skip
+    return {(t.round, t.slot): t.values["loss"] for t in ledger.trials(study)}
+
+
+def loss(x, y):
+    """What programs/train.py computes."""
+    return (x - 0.3) ** 2 + (y + 0.5) ** 2
+
+
+def lines(airflow, study, event):
+    return [line for line in airflow.trained() if line["event"] == event and line["HPO_STUDY"] == study]
+
+
+def task_processes(airflow):
+    """Processes that run a train task: descendants of a LocalExecutor worker."""
+    found = []
+    for worker in airflow.part("scheduler").children():
+        found += worker.children(recursive=True)
+    return [process for process in found if process.is_running()]
+
+
+def kill(processes):
+    for process in processes:
+        if process.is_running():
+            process.send_signal(signal.SIGKILL)
+    gone, alive = psutil.wait_procs(processes, timeout=20)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE], gone
