@@ -5,7 +5,8 @@ studies/<study>/stop.json                asks every running trial to stop
 studies/<study>/<round>/batch.json       the configurations that ask handed out
 studies/<study>/<round>/<slot>/outcome.json            the commit marker of the trial, created once
 studies/<study>/<round>/<slot>/stop.json               asks this trial to stop
-studies/<study>/<round>/<slot>/checkpoint/…            shared by the attempts of the trial
+studies/<study>/<round>/<slot>/checkpoint/a<N>/…       what attempt N left for the next one
+studies/<study>/<round>/<slot>/checkpoint/a<N>.json    its list of files, written last: without it there is none
 studies/<study>/<round>/<slot>/a<N>/request.json       what attempt N is to do
 studies/<study>/<round>/<slot>/a<N>/started.json       created once by the job that runs attempt N
 studies/<study>/<round>/<slot>/a<N>/report.json        how attempt N ended, when it did not commit the trial
@@ -14,6 +15,7 @@ studies/<study>/best/…                   the best model; summary.json and repo
 best/<dag_id>.json                       pointer to the best of the newest data interval
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -113,6 +115,42 @@ class AttemptKey:
         return f"{self}model/"
 
     @property
+    def checkpoint(self) -> str:
+        return f"{self.trial.checkpoint}a{self.number}/"
+
+    @property
+    def checkpoint_list(self) -> str:
+        return f"{self.trial.checkpoint}a{self.number}.json"
+
+    @property
     def job_name(self) -> str:
         """Deterministic job name (at most 45 characters of [a-z0-9-]), legal on every backend."""
         return f"hpo-{self.trial.study}-{self.trial.round}-{self.trial.slot}-{self.number}"
+
+    @classmethod
+    def of_job(cls, job_name: str) -> "AttemptKey":
+        """The attempt that a job name stands for.
+
+        Raises:
+            ValueError: it is not one of ours.
+        """
+        match = _JOB.fullmatch(job_name)
+        if match is None:
+            raise ValueError(f"{job_name!r} is not the name of a job")
+        return cls(SlotKey(match[1], int(match[2]), int(match[3])), int(match[4]))
+
+    @classmethod
+    def of_request(cls, key: str) -> "AttemptKey":
+        """The attempt whose request lies at a key.
+
+        Raises:
+            ValueError: no request lies there.
+        """
+        match = _REQUEST.fullmatch(key)
+        if match is None:
+            raise ValueError(f"{key!r} is not the key of a request")
+        return cls(SlotKey(match[1], int(match[2]), int(match[3])), int(match[4]))
+
+
+_JOB = re.compile(r"hpo-([A-Za-z0-9_-]+)-(0|[1-9]\d*)-(0|[1-9]\d*)-([1-9]\d*)")
+_REQUEST = re.compile(r"studies/([^/]+)/(\d{3,})/(\d{4,})/a([1-9]\d*)/request\.json")
