@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file, such as s3_server
 
+from fault_proxy import FaultProxy
 from postgres_server import PostgresServer
 from s3_server import S3Server
 
@@ -28,3 +29,19 @@ def postgres() -> Iterator[PostgresServer]:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_proxy(s3: S3Server) -> Iterator[FaultProxy]:
+    """A proxy before `s3`; tests take `proxy`."""
+    proxy = FaultProxy(s3.endpoint)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def proxy(s3_proxy: FaultProxy) -> Iterator[FaultProxy]:
+    """A proxy before `s3` that fails as the test tells it to."""
+    s3_proxy.reset()
+    yield s3_proxy
+    s3_proxy.reset()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hpo_tasks.trial.objects import Objects, parse_uri
+from hpo_tasks.trial.retries import Retries
 
 
 class Store(Objects, Protocol):
@@ -63,4 +64,4 @@ def open_store(uri: str, *, client: Any = None, patience_s: float = 60.0) -> Sto
     from hpo_tasks.store.s3_store import S3Store  # noqa: PLC0415 - boto3 only where S3 is used
 
     bucket, prefix = location
-    return S3Store(bucket, prefix, client=client, patience_s=patience_s)
+    return S3Store(bucket, prefix, client=client, retries=Retries(patience_s))

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from hpo_tasks.errors import IntegrityError, RefusedError
+from hpo_tasks.errors import IntegrityError, RefusedError, UnavailableError
 from hpo_tasks.trial.local_files import CHUNK_BYTES, explain, plain_errors, whole_file
 from hpo_tasks.trial.objects import TEMPORARY, check_key, is_key
 from hpo_tasks.trial.openat import entries, make_file, open_folder, open_regular
@@ -154,6 +154,10 @@ class FolderObjects:
                 raise IntegrityError(
                     f"{self._path(key)}: a symbolic link, or a folder where a file should be (or the reverse), "
                     "is in the object's place; the store never writes such a thing"
+                ) from error
+            if isinstance(error, FileNotFoundError):
+                raise UnavailableError(
+                    f"{self._path(key)}: its folder was deleted while it was written"
                 ) from error
             raise explain(error, self._path(key)) from error
 

@@ -21,6 +21,7 @@ _REFUSALS = {
     errno.EROFS: "{path} is on a read-only file system: mount it writable, or use another folder",
     errno.ENOENT: "{path} does not exist",
     errno.ENOTDIR: "{path}: a part of this path is a file, not a folder",
+    errno.EEXIST: "{path} exists and is not a folder",
     errno.EISDIR: "{path} is a folder, not a file",
     errno.ELOOP: "{path} is a symbolic link, which is not followed",
     errno.ENXIO: "{path} is a pipe, socket or device, not a file",

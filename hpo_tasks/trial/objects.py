@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from hpo_tasks.errors import InputError
+from hpo_tasks.trial.retries import Retries
 
 MAX_KEY_BYTES = 900
 MAX_PREFIX_BYTES = 120
@@ -82,7 +83,7 @@ def open_objects(uri: str, *, client: Any = None, patience_s: float = 900.0) -> 
     from hpo_tasks.trial.s3_objects import S3Objects  # noqa: PLC0415 - boto3 only where S3 is used
 
     bucket, prefix = location
-    return S3Objects(bucket, prefix, client=client, patience_s=patience_s)
+    return S3Objects(bucket, prefix, client=client, retries=Retries(patience_s))
 
 
 def parse_uri(uri: str) -> Path | tuple[str, str]:
@@ -95,26 +96,21 @@ def parse_uri(uri: str) -> Path | tuple[str, str]:
         raise InputError(
             "object store: the address must not hold credentials; use the environment or a connection"
         )
-    if not uri or not uri.isprintable():
+    if not uri or not unquote(uri).isprintable():
         raise InputError(f"object store: {uri!r} is empty or holds control characters")
-    scheme, rest = _split_scheme(uri)
-    if scheme == "":
-        return Path(uri).expanduser()
-    if scheme == "file":
-        if not rest.startswith("/"):
+    scheme = _SCHEME.match(uri)
+    if scheme is None:
+        return Path(uri)
+    rest = uri[scheme.end() :]
+    match scheme[1].lower():
+        case "file" if rest.startswith("/"):
+            return Path(unquote(rest))
+        case "file":
             raise InputError(f"object store: {uri!r} names a host; write file:///path, with three slashes")
-        return Path(unquote(rest))
-    if scheme == "s3":
-        bucket, _, prefix = rest.partition("/")
-        if not _BUCKET.fullmatch(bucket):
-            raise InputError(f"object store: {uri!r} names no valid bucket; write s3://bucket/prefix")
-        prefix = prefix.rstrip("/")
-        if prefix:
-            check_key(prefix)
-        if len(prefix.encode()) > MAX_PREFIX_BYTES:
-            raise InputError(f"object store: {uri!r}: the prefix must have at most {MAX_PREFIX_BYTES} bytes")
-        return bucket, prefix
-    raise InputError(f"object store: {uri!r} must be a folder, file:///path or s3://bucket/prefix")
+        case "s3":
+            return _parse_s3(uri, rest)
+        case _:
+            raise InputError(f"object store: {uri!r} must be a folder, file:///path or s3://bucket/prefix")
 
 
 def check_key(key: str) -> None:
@@ -133,9 +129,17 @@ def is_key(key: str) -> bool:
     return not _key_problem(key)
 
 
-def _split_scheme(uri: str) -> tuple[str, str]:
-    match = _SCHEME.match(uri)
-    return (match[1].lower(), uri[match.end() :]) if match else ("", uri)
+def _parse_s3(uri: str, rest: str) -> tuple[str, str]:
+    bucket, _, prefix = rest.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise InputError(f"object store: {uri!r} names no valid bucket; write s3://bucket/prefix")
+    prefix = prefix.rstrip("/")
+    problem = _key_problem(prefix) if prefix else ""
+    if len(prefix.encode()) > MAX_PREFIX_BYTES:
+        problem = f"must have at most {MAX_PREFIX_BYTES} bytes"
+    if problem:
+        raise InputError(f"object store: {uri!r}: the prefix {problem}")
+    return bucket, prefix
 
 
 def _key_problem(key: str) -> str:

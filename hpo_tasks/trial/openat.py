@@ -8,36 +8,35 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
 from hpo_tasks.errors import RefusedError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAKE_ATTEMPTS = 1000
 
 
-def open_folder(root: Path, parents: Sequence[str], *, make: bool = False) -> int:
-    """Descriptor of the folder root/parents[0]/parents[1]/…; `make`: missing ones below the root are made.
+def open_folder(root: Path, parents: Sequence[str]) -> int:
+    """Descriptor of a folder below the root; `parents` are the names on the way to it, its own last.
 
     Raises:
         RefusedError: the root itself is missing. Not "no such object": an unmounted disk must not look like a study
             without outcomes.
-        OSError: as open(2); ENOTDIR or ELOOP for a link.
+        OSError: as open(2); ENOENT if another folder is missing, ENOTDIR or ELOOP for a link.
     """
     try:
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise RefusedError(f"the store's folder {root} does not exist: create it, or mount it") from error
-    try:
-        for name in parents:
-            below = _make_folder(name, fd) if make else os.open(name, _FOLDER, dir_fd=fd)
+    for name in parents:
+        try:
+            below = os.open(name, _FOLDER, dir_fd=fd)
+        finally:
             os.close(fd)
-            fd = below
-    except BaseException:
-        os.close(fd)
-        raise
+        fd = below
     return fd
 
 
@@ -47,16 +46,20 @@ def make_file(root: Path, parents: Sequence[str], name: str) -> tuple[int, int]:
     Raises:
         RefusedError, OSError: as `open_folder`; FileExistsError if there is such a file.
     """
+    made = False
     for _ in range(_MAKE_ATTEMPTS):
-        # Not found: a delete took the folder away while it was still empty, so make it again.
-        with suppress(FileNotFoundError):
-            folder = open_folder(root, parents, make=True)
-            try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                return folder, os.open(name, flags, 0o666, dir_fd=folder)
-            except BaseException:
-                os.close(folder)
-                raise
+        # Not found: it was never made, or a delete took the folder away because it was still empty.
+        with suppress(FileNotFoundError), ExitStack() as opened:
+            folder = open_folder(root, parents)
+            opened.callback(os.close, folder)
+            fd = os.open(name, _NEW_FILE, 0o666, dir_fd=folder)
+            opened.callback(os.close, fd)
+            if made:
+                _sync_folders(root, parents)
+            opened.pop_all()
+            return folder, fd
+        _make_folders(root, parents)
+        made = True
     raise OSError(errno.EAGAIN, "its folder vanishes as often as it is made")
 
 
@@ -96,10 +99,23 @@ def entries(root: Path, parents: Sequence[str]) -> list[tuple[str, bool]]:
     return [(name, is_folder) for name, is_folder, is_file in kinds if is_folder or is_file]
 
 
-def _make_folder(name: str, parent: int) -> int:
-    with suppress(FileNotFoundError):
-        return os.open(name, _FOLDER, dir_fd=parent)
-    with suppress(FileExistsError):
-        os.mkdir(name, dir_fd=parent)
-        os.fsync(parent)
-    return os.open(name, _FOLDER, dir_fd=parent)
+def _make_folders(root: Path, parents: Sequence[str]) -> None:
+    """Make the missing folders; others may make or delete them at the same time."""
+    for depth, name in enumerate(parents):
+        with suppress(FileNotFoundError):
+            above = open_folder(root, parents[:depth])
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=above)
+            finally:
+                os.close(above)
+
+
+def _sync_folders(root: Path, parents: Sequence[str]) -> None:
+    """Make the entries of new folders durable. After a file is in the last one: until then a delete may take it."""
+    for depth in range(len(parents)):
+        above = open_folder(root, parents[:depth])
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)

@@ -60,11 +60,11 @@ class S3Objects:
     one already" may be the answer to a repetition of a PUT that was stored; then the object holds our token.
     """
 
-    def __init__(self, bucket: str, prefix: str, *, client: Any = None, patience_s: float = 900.0) -> None:
+    def __init__(self, bucket: str, prefix: str, *, client: Any, retries: Retries) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._given_client = client
-        self._retries = Retries(patience_s)
+        self._retries = retries
 
     @property
     def uri(self) -> str:
