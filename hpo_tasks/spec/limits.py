@@ -10,7 +10,8 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
 MAX_STRING_BYTES = 1024
 MAX_INT_DIGITS = 18
-MAX_VALUES = 50_000
+MAX_KEYS = 1000
+MAX_VALUES = 20_000
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
@@ -36,6 +37,8 @@ def limit_problems(data: object) -> list[Problem]:
         characters += len(value) if isinstance(value, str) else 0
         if values > MAX_VALUES or characters > MAX_BYTES:
             return [Problem("", f"is too large: more than {MAX_VALUES} values or 256 KiB of text")]
+        if isinstance(value, Mapping) and len(value) > MAX_KEYS:
+            return [Problem(dotted(path), f"is too large: more than {MAX_KEYS} fields")]
         if isinstance(value, Mapping | list | tuple):
             if len(path) >= MAX_DEPTH:
                 return [Problem(dotted(path[:3]), f"is nested deeper than {MAX_DEPTH} levels")]

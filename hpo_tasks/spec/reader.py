@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpo_tasks.errors import Problem, SpecError
-from hpo_tasks.spec.limits import MAX_BYTES, MAX_DEPTH, MAX_INT_DIGITS
+from hpo_tasks.spec.limits import MAX_BYTES, MAX_DEPTH, MAX_INT_DIGITS, MAX_VALUES
 from hpo_tasks.spec.sentences import shown
 
 if TYPE_CHECKING:
@@ -96,12 +96,17 @@ def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _yaml(text: str) -> Any:
     from ruamel.yaml import YAML  # noqa: PLC0415 - not needed by those who only use a spec
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 - see above
+    from ruamel.yaml.reader import ReaderError  # noqa: PLC0415 - see above
 
     try:
         return _document(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _Unreadable(f"{_at(mark)}not YAML: {_one_line(error.problem or error.context or '')}") from None
+    except ReaderError as error:
+        raise _Unreadable(
+            f"not YAML: the character U+{error.character:04X} at position {error.position + 1} is not allowed"
+        ) from None
     except YAMLError as error:
         raise _Unreadable(f"not YAML: {_one_line(str(error))}") from None
 
@@ -156,7 +161,9 @@ def _put(event: Any, value: Any, open_: list[Any], keys: list[str | None], root:
 def _checked(events: "Iterable[Any]") -> "Iterator[Any]":
     """The events of values, after refusing what plain data does not need."""
     documents = 0
-    for event in events:
+    for count, event in enumerate(events):
+        if count > 2 * MAX_VALUES:  # keys are events too
+            raise _Unreadable(f"is too large: more than {MAX_VALUES} values")
         kind = type(event).__name__
         if kind == "DocumentStartEvent":
             documents += 1

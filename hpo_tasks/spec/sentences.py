@@ -56,7 +56,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like `name`, upper and lower case alike; None if none is close."""
     folded = {other.casefold(): other for other in known}
-    found = difflib.get_close_matches(name.casefold()[:100], folded, n=1, cutoff=0.65)
+    asked = name.casefold()[:100]
+    found = difflib.get_close_matches(asked, folded, n=1, cutoff=0.65)
+    found += [other for other in folded if len(other) > 2 and asked.startswith(other)]  # `maximum` for `max`
     return folded[found[0]] if found else None
 
 

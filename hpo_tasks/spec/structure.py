@@ -100,8 +100,8 @@ def read_structure(data: Mapping[str, Any]) -> Structure:
     )
     parameters = {str(path[1]) for path in paths if path[0] == "search" and len(path) > 1}
     spec, broken = _without(data, paths)
-    lost = {name: model.UnreadParameter() for name in parameters}
-    search = {**spec.search, **lost}
+    written = data["search"] if parameters else spec.search  # in the file's order
+    search = {name: model.UnreadParameter() if name in parameters else spec.search[name] for name in written}
     unread = {dotted(path) for path in paths} | {f"search.{name}" for name in parameters} | broken
     return Structure(
         spec.model_copy(update={"search": search}), problems, tuple(sorted(unread)), frozenset(broken)
@@ -183,12 +183,14 @@ def _sentence(error: dict[str, Any], path: Path, data: Mapping[str, Any]) -> str
         sentence = f"missing: {hint}" if hint else "missing"
     elif kind == "extra_forbidden":
         sentence = _unknown(path, data)
-    elif kind in _TAG_ERRORS:
+    elif kind in _TAG_ERRORS or (path[:1] == ("search",) and len(path) == len(("search", "name"))):
         sentence = _parameter_type(value)
     elif kind == "literal_error":
         sentence = _choice(context["expected"], value)
+    elif kind in ("too_short", "too_long"):
+        sentence = f"{_RULES[kind](context)}, got {len(value)}"
     elif kind in _RULES:
-        sentence = f"{_RULES[kind](context)}, got {context.get('actual_length', shown(value))}"
+        sentence = f"{_RULES[kind](context)}, got {shown(value)}"
     elif kind == "tuple_type" and dotted(path) == "trial.command":
         sentence = (
             f'must be a list such as [python, train.py, "--lr={{lr}}"], got {shown(value)}: no shell reads it'
@@ -249,11 +251,14 @@ def _parameter_type(parameter: object) -> str:
 def _unknown(path: Path, data: Mapping[str, Any]) -> str:
     name = str(path[-1])
     known = _keys(_model_at(path[:-1], data))
-    if near := nearest(name, known):
-        return f"unknown field, did you mean `{near}`?"
     elsewhere = {
-        key: dotted((*place, key)) for place, cls in _MODELS.items() if "*" not in place for key in _keys(cls)
+        key: dotted((*place, key))
+        for place, cls in _MODELS.items()
+        if "*" not in place and place != path[:-1]
+        for key in _keys(cls)
     }
+    if (near := nearest(name, known)) and name not in elsewhere:
+        return f"unknown field, did you mean `{near}`?"
     if near := nearest(name, elsewhere):
         return f"unknown field, did you mean `{elsewhere[near]}`?"
     return f"unknown field{did_you_mean(name, known)}"

@@ -155,7 +155,8 @@ def _about_unread(problem: Problem, structure: Structure) -> bool:
     for field in structure.unread:
         if _inside(problem.field, field):
             return True
-        if _inside(field, problem.field) and (problem.field != "trial" or field in _PROGRAMS):
+        about_program = any(_inside(field, program) for program in _PROGRAMS)
+        if _inside(field, problem.field) and (problem.field != "trial" or about_program):
             return True
     return False
 
