@@ -26,11 +26,13 @@ from hpo_tasks.spec.model import (
     UnreadParameter,
     same,
 )
+from hpo_tasks.spec.secret_shapes import secret_shape
 from hpo_tasks.spec.sentences import did_you_mean, shown
 
 MAX_CHARACTERS = 500
 MAX_DEPTH = 100
 MAX_NUMBER = 1e300
+MAX_SHOWN = 60
 
 WORDS: Mapping[str, Scalar] = {"true": True, "false": False, "null": None}
 """Names that a constraint reads as values, so no parameter may have them."""
@@ -164,9 +166,15 @@ _ORDER: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 
 
+def _source(node: ast.expr) -> str:
+    """Part of the expression for a message: short, and never a secret."""
+    text = ast.unparse(node)
+    return shown(text) if secret_shape(text) or len(text) > MAX_SHOWN else text
+
+
 def _not_allowed(node: ast.expr) -> _Refused:
     return _Refused(
-        f"{shown(ast.unparse(node))} is not allowed: use numbers, parameters, + - * / **, comparisons, "
+        f"{_source(node)} is not allowed: use numbers, parameters, + - * / **, comparisons, "
         f"and, or, not, in, {', '.join(_FUNCTIONS)}"
     )
 
@@ -229,13 +237,13 @@ class _Reader:
     def _arithmetic(self, node: ast.expr, depth: int) -> Callable[[Values], float]:
         inner = self.read(node, depth + 1)
         if inner.kind not in ("number", "any"):
-            raise _Refused(f"{ast.unparse(node)} is {_KIND_WORDS[inner.kind]}, not a number")
+            raise _Refused(f"{_source(node)} is {_KIND_WORDS[inner.kind]}, not a number")
         return lambda values: _number(inner.value(values))
 
     def _truth(self, node: ast.expr, depth: int) -> Callable[[Values], bool]:
         inner = self.read(node, depth + 1)
         if inner.kind not in ("truth", "any"):
-            raise _Refused(f"{ast.unparse(node)} is {_KIND_WORDS[inner.kind]}: compare it with something")
+            raise _Refused(f"{_source(node)} is {_KIND_WORDS[inner.kind]}: compare it with something")
 
         def value(values: Values) -> bool:
             found = inner.value(values)
@@ -297,9 +305,7 @@ class _Reader:
             return self._equality(left, [right], depth, wanted=isinstance(op, ast.Eq))
         if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.Tuple | ast.List):
             return self._equality(left, right.elts, depth, wanted=isinstance(op, ast.In))
-        raise _Refused(
-            f"{ast.unparse(left)} … {ast.unparse(right)}: compare with < <= > >= == != or in [a, b]"
-        )
+        raise _Refused(f"{_source(left)} … {_source(right)}: compare with < <= > >= == != or in [a, b]")
 
     def _equality(
         self, left: ast.expr, rights: list[ast.expr], depth: int, *, wanted: bool
@@ -309,7 +315,7 @@ class _Reader:
         for other, node in zip(others, rights, strict=True):
             if "any" not in (first.kind, other.kind) and first.kind != other.kind:
                 raise _Refused(
-                    f"{ast.unparse(left)} is {_KIND_WORDS[first.kind]} and {ast.unparse(node)} is "
+                    f"{_source(left)} is {_KIND_WORDS[first.kind]} and {_source(node)} is "
                     f"{_KIND_WORDS[other.kind]}: they are never equal"
                 )
 

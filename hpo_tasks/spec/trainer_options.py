@@ -22,9 +22,6 @@ METRICS: Mapping[str, tuple[Task, Literal["minimize", "maximize"]]] = {
 }
 """Metrics that the trainers compute: name → task and the direction that makes a model better."""
 
-FIT_SECONDS = "fit_s"
-"""Every trainer reports it; as a further objective it is minimized."""
-
 _BUNDLED_TASKS: Mapping[str, Task] = {
     "iris": "classification",
     "wine": "classification",
@@ -51,7 +48,7 @@ def trainer_problems(spec: StudySpec) -> Iterator[Problem]:
 def _metric_problems(spec: StudySpec, tasks: set[Task]) -> Iterator[Problem]:
     for index, objective in enumerate(spec.objective):
         field = "objective" if len(spec.objective) == 1 else f"objective[{index}]"
-        better = "minimize" if objective.metric == FIT_SECONDS and tasks else _better(objective.metric)
+        better = METRICS[objective.metric][1] if objective.metric in METRICS else None
         if better is None:
             near = nearest(objective.metric, METRICS)
             hint = f", did you mean `{near}`?" if near else ""
@@ -68,18 +65,13 @@ def _metric_problems(spec: StudySpec, tasks: set[Task]) -> Iterator[Problem]:
             "objective", "mixes metrics of regression and classification: a model is one or the other"
         )
     for name in spec.thresholds:
-        score = name.removesuffix("_std")  # over folds, a trainer also reports the metrics' deviation
-        if score not in METRICS and name not in (FIT_SECONDS, "train_rows"):
+        if name not in METRICS:
             yield Problem(f"thresholds.{name}", f"unknown metric of a trainer{did_you_mean(name, METRICS)}")
-        elif len(tasks) == 1 and score in METRICS and METRICS[score][0] not in tasks:
+        elif len(tasks) == 1 and METRICS[name][0] not in tasks:
             yield Problem(
                 f"thresholds.{name}",
-                f"is a metric of {METRICS[score][0]}, the objective one of {next(iter(tasks))}",
+                f"is a metric of {METRICS[name][0]}, the objective one of {next(iter(tasks))}",
             )
-
-
-def _better(metric: str) -> str | None:
-    return METRICS[metric][1] if metric in METRICS else None
 
 
 def _option_problems(spec: StudySpec) -> Iterator[Problem]:
