@@ -2,11 +2,12 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
+
+import psycopg
 
 DEBIAN = Path("/usr/lib/postgresql")
 UNPRIVILEGED = "nobody"
@@ -49,15 +50,17 @@ class PostgresServer:
         self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=hpo", name)
         return self.url(name)
 
+    def empty(self, url):
+        """Drop everything in a database, and whoever is still connected to it."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
     def url(self, name):
         return f"postgresql://hpo@127.0.0.1:{self.port}/{name}"
-
-    @property
-    def postmaster(self):
-        return int((self._data / "postmaster.pid").read_text().splitlines()[0])
-
-    def pause(self):
-        os.kill(self.postmaster, signal.SIGSTOP)
 
     def _options(self):
         return (

@@ -22,7 +22,7 @@ from hpo_tasks.study.propose import History, Proposal, propose
 from hpo_tasks.study.read import StoredStudy, StoredTrial
 from hpo_tasks.study.records import Asked, StudyHeader, StudyRecord, StudyState, TellReport, TrialRecord
 from hpo_tasks.study.samplers import quiet
-from hpo_tasks.study.storage import LOCK_TIMEOUT_S, Database, Lock
+from hpo_tasks.study.storage import LOCK_IDLE_S, LOCK_TIMEOUT_S, Database, Lock
 from hpo_tasks.study.verdict import closed, judge, outcome_digest
 from hpo_tasks.trial.contract import Outcome
 from hpo_tasks.trial.layout import SlotKey
@@ -33,16 +33,21 @@ class Ledger:
 
     Args:
         url: see `storage.Database`.
-        lock_timeout_s: how long to wait for another process that works on the same study.
+        lock_timeout_s, lock_idle_s: see `storage.Database`.
         at: called with the name of each step inside ask and tell; tests kill the process there.
 
     All methods raise UnavailableError if the database does not answer now, and RefusedError if it says no.
     """
 
     def __init__(
-        self, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S, at: Callable[[str], None] = lambda _: None
+        self,
+        url: str,
+        *,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        lock_idle_s: float = LOCK_IDLE_S,
+        at: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._database = Database(url, lock_timeout_s=lock_timeout_s)
+        self._database = Database(url, lock_timeout_s=lock_timeout_s, lock_idle_s=lock_idle_s)
         self._at = at
 
     def close_connections(self) -> None:
@@ -200,7 +205,8 @@ class Ledger:
 
     def _finish(self, row: int, reason: str, marks: Mapping[str, Any]) -> None:
         with self._database.writing() as connection:
-            write.finish(connection, row, closed(reason), marks)
+            write.finish(connection, row, closed(reason))
+            write.mark(connection, row, marks)
 
     def tell(self, study: str, outcomes: Sequence[Outcome]) -> TellReport:
         """Record outcomes, each once and for good.

@@ -26,10 +26,6 @@ class StoredStudy:
     row: int
     header: StudyHeader
 
-    @property
-    def metrics(self) -> list[str]:
-        return [objective.metric for objective in self.header.objectives]
-
 
 @dataclass(frozen=True, slots=True)
 class StoredTrial:
@@ -88,7 +84,6 @@ def stored_trials(
             "start a new study with another `epoch`"
         )
     params = _params(connection, study.row)
-    values = _values(connection, study)
     own = _attributes(connection, study.row, tables.trial_user_attributes, "hpo:")
     prefix = "" if with_sampler_attrs else tables.CONSTRAINT
     system = _attributes(connection, study.row, tables.trial_system_attributes, prefix)
@@ -97,9 +92,7 @@ def stored_trials(
             row=row.trial_id,
             number=row.number,
             state=tables.STATES[row.state],
-            record=_record(
-                row, own[row.trial_id], params[row.trial_id], values[row.trial_id], system[row.trial_id]
-            )
+            record=_record(row, own[row.trial_id], params[row.trial_id], system[row.trial_id])
             if tables.KEY in own[row.trial_id]
             else None,
             superseded=tables.SUPERSEDED in own[row.trial_id],
@@ -219,7 +212,6 @@ def _record(
     row: Row[Any],
     own: Mapping[str, Any],
     searched: Mapping[str, Any],
-    values: Mapping[str, float],
     system: Mapping[str, Any],
 ) -> TrialRecord:
     key, facts = own[tables.KEY], own.get(tables.OUTCOME) or {}
@@ -235,7 +227,7 @@ def _record(
         params={**searched, **key["fixed"]},
         seed=key["seed"],
         source=key["source"],
-        values=values or None,
+        values=facts.get("values"),
         metrics=facts.get("metrics", {}),
         violations=violations,
         cls=facts.get("class"),
@@ -267,19 +259,6 @@ def _params(connection: Connection, row: int) -> dict[int, dict[str, Any]]:
     ):
         distribution: BaseDistribution = read(text)
         found[trial][name] = distribution.to_external_repr(value)
-    return found
-
-
-def _values(connection: Connection, study: StoredStudy) -> dict[int, dict[str, float]]:
-    v, t = tables.trial_values, tables.trials
-    found: dict[int, dict[str, float]] = defaultdict(dict)
-    for trial, objective, value in connection.execute(
-        select(v.c.trial_id, v.c.objective, v.c.value)
-        .join(t, t.c.trial_id == v.c.trial_id)
-        .where(t.c.study_id == study.row, v.c.value_type == tables.FINITE)
-        .order_by(v.c.objective)
-    ):
-        found[trial][study.metrics[objective]] = value
     return found
 
 

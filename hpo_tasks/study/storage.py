@@ -23,6 +23,7 @@ from hpo_tasks.study.samplers import quiet
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 60.0
+LOCK_IDLE_S = 60.0
 SCHEMA_LOCK = "schema"
 
 _READ_ONLY = "hpo_read_only"
@@ -40,8 +41,8 @@ class Database:
 
     Args:
         url: `sqlite:////path/study.db` or `postgresql://user:password@host/name`.
-        lock_timeout_s: how long to wait for another ask of the same study, and how long PostgreSQL lets a stopped
-            process hold it.
+        lock_timeout_s: how long to wait for another process that works on the same study.
+        lock_idle_s: PostgreSQL takes a lock from a process that was silent for so long (stopped, or cut off).
 
     Raises:
         InputError: not such a URL.
@@ -50,9 +51,12 @@ class Database:
         UnavailableError: the server does not answer now.
     """
 
-    def __init__(self, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S, lock_idle_s: float = LOCK_IDLE_S
+    ) -> None:
         self._url = parse_url(url)
         self._lock_timeout_s = lock_timeout_s
+        self._lock_idle_s = lock_idle_s
         self.display = display_name(self._url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         with self.plain_errors():
@@ -103,7 +107,7 @@ class Database:
             with sqlite_file.locked(self._file, name, self._lock_timeout_s):
                 yield _FileLock()
         else:
-            with self._advisory_lock(self.engine, name) as lock:
+            with _advisory_lock(self.engine, name, self._lock_timeout_s, self._lock_idle_s) as lock:
                 yield lock
 
     @property
@@ -115,7 +119,7 @@ class Database:
         url = self._url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
         # Two processes that create the tables at once would both find them missing.
         if self.is_sqlite:
-            with sqlite_file.locked(self._file, SCHEMA_LOCK, self._lock_timeout_s):
+            with sqlite_file.locked(self._file, SCHEMA_LOCK, LOCK_TIMEOUT_S):
                 with quiet():
                     storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_S}})
                 sqlite_file.use_write_ahead_log(storage.engine)
@@ -131,28 +135,13 @@ class Database:
         }
         own = sqlalchemy.create_engine(self._url, **kwargs)
         try:
-            with self._advisory_lock(own, SCHEMA_LOCK), quiet():
+            with _advisory_lock(own, SCHEMA_LOCK, LOCK_TIMEOUT_S, LOCK_IDLE_S), quiet():
                 storage = RDBStorage(url, engine_kwargs=kwargs)
         finally:
             own.dispose()
         event.listen(storage.engine, "connect", _limit_statements)
         storage.engine.dispose()
         return storage
-
-    @contextmanager
-    def _advisory_lock(self, engine: Engine, name: str) -> Iterator["_AdvisoryLock"]:
-        # A transaction's lock on its own connection: a session's lock would outlive a stopped process for ever.
-        key = int.from_bytes(hashlib.sha256(f"hpo {name}".encode()).digest()[:8], signed=True)
-        timeout = f"{max(1, round(self._lock_timeout_s * 1000))}ms"
-        with engine.connect() as connection:
-            for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
-                connection.execute(
-                    sqlalchemy.text("SELECT set_config(:name, :value, true)"),
-                    {"name": setting, "value": timeout},
-                )
-            connection.execute(sqlalchemy.text("SELECT set_config('statement_timeout', '0', true)"))
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-            yield _AdvisoryLock(connection)
 
 
 class _FileLock:
@@ -171,6 +160,23 @@ class _AdvisoryLock:
             raise UnavailableError(
                 "study database: the study's lock was lost (its connection was closed); run the task again"
             ) from None
+
+
+@contextmanager
+def _advisory_lock(engine: Engine, name: str, timeout_s: float, idle_s: float) -> Iterator[_AdvisoryLock]:
+    # A transaction's lock on its own connection: a session's lock would outlive a stopped process for ever.
+    key = int.from_bytes(hashlib.sha256(f"hpo {name}".encode()).digest()[:8], signed=True)
+    settings = {
+        "lock_timeout": f"{round(timeout_s * 1000)}ms",
+        "idle_in_transaction_session_timeout": f"{round(idle_s * 1000)}ms",
+        "statement_timeout": "0",
+    }
+    with engine.connect() as connection:
+        for setting, value in settings.items():
+            # `true`: for this transaction only
+            connection.execute(sqlalchemy.select(sqlalchemy.func.set_config(setting, value, True)))  # noqa: FBT003
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(key)))
+        yield _AdvisoryLock(connection)
 
 
 def parse_url(text: str) -> URL:

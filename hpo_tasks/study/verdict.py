@@ -46,8 +46,11 @@ def judge(header: StudyHeader, trial: TrialRecord, outcome: Outcome) -> Verdict:
     except ValueError as error:
         reason = f"{BAD_RESULT}: {error}"
         return Verdict("failed", _facts(outcome, "user_error", reason), problem=str(error))
-    state = _STATES.get(outcome.cls, "failed")
-    return Verdict(state, _facts(outcome, outcome.cls, outcome.reason), values, violations)
+    facts = _facts(outcome, outcome.cls, outcome.reason)
+    if values is not None:
+        # Kept here as well, as SQLite turns -0.0 into 0.0; Optuna's table is for Optuna.
+        facts["values"] = dict(zip((o.metric for o in header.objectives), values, strict=True))
+    return Verdict(_STATES.get(outcome.cls, "failed"), facts, values, violations)
 
 
 def closed(reason: str) -> Verdict:

@@ -19,9 +19,7 @@ from hpo_tasks.study.verdict import Verdict
 from hpo_tasks.trial.layout import SlotKey
 
 
-def finish(
-    connection: Connection, trial: int, verdict: Verdict, marks: Mapping[str, Any] | None = None
-) -> bool:
+def finish(connection: Connection, trial: int, verdict: Verdict) -> bool:
     """Give a trial its final state, values and facts, all in this transaction, unless it has them.
 
     A compare-and-set on the row, so that it needs no lock: of two that finish the same trial one gets False.
@@ -30,7 +28,6 @@ def finish(
         connection: a writing transaction.
         trial: primary key.
         verdict: what to record.
-        marks: further user attributes.
 
     Returns: False if the trial is finished; one that was only closed (no outcome) counts as not finished.
     """
@@ -40,10 +37,9 @@ def finish(
         return False
     now = datetime.now(UTC).replace(tzinfo=None)
     _set_state(connection, trial, verdict.state, now)
-    attributes = {tables.OUTCOME: verdict.facts, **(marks or {})}
+    mark(connection, trial, {tables.OUTCOME: verdict.facts})
     if any(excess > 0 for excess in verdict.violations.values()):
-        attributes[tables.INFEASIBLE] = True
-    _set_attributes(connection, tables.trial_user_attributes, trial, attributes)
+        mark(connection, trial, {tables.INFEASIBLE: True})
     excess = {f"{tables.CONSTRAINT}{name}": value for name, value in verdict.violations.items()}
     _set_attributes(connection, tables.trial_system_attributes, trial, excess)
     rows = [
@@ -92,6 +88,11 @@ def template(spec: StudySpec, proposal: Proposal, key: SlotKey, *, batch: int) -
 def check(connection: Connection) -> None:
     """Fail if the database cannot be written: an update that matches nothing."""
     connection.execute(update(tables.studies).where(tables.studies.c.study_id < 0).values(study_name=""))
+
+
+def mark(connection: Connection, trial: int, attributes: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial, finished or not."""
+    _set_attributes(connection, tables.trial_user_attributes, trial, attributes)
 
 
 def run_again(connection: Connection, trial: int) -> None:

@@ -99,7 +99,7 @@ def failed(number, cls="user_error", params=None, **changes):
     return record(number, params, **fields)
 
 
-def run_rounds(of, rounds, count, judge, initial=()):
+def run_rounds(of, rounds, count, judge, *, initial=(), seed=1):
     """Play rounds of propose without a database.
 
     Args:
@@ -108,12 +108,13 @@ def run_rounds(of, rounds, count, judge, initial=()):
         count: of trials in a round.
         judge: params → fields of the trial's record.
         initial: configurations to try first.
+        seed: of the first round.
 
     Returns: the records of all trials.
     """
     trials, attrs = [], {}
     for round_ in range(rounds):
-        proposals = propose(of, 1000 + round_, History(list(trials), dict(attrs)), count, initial)
+        proposals = propose(of, 1000 * seed + round_, History(list(trials), dict(attrs)), count, initial)
         attrs.update(proposals.study_attrs)
         for slot, proposal in enumerate(proposals.batch):
             fields = {

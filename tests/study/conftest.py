@@ -1,6 +1,5 @@
 """Both databases for every test that asks for `url`."""
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -8,15 +7,23 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file, such as cases
 
-names = itertools.count()
+
+@pytest.fixture(scope="session")
+def _postgres_url(postgres):
+    return postgres.create_database("study")
+
+
+@pytest.fixture
+def postgres_url(postgres, _postgres_url):
+    """An empty PostgreSQL database; emptied rather than created, which costs files and time."""
+    postgres.empty(_postgres_url)
+    return _postgres_url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
+def url(request):
     """URL of an empty study database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/study.db"
-    return request.getfixturevalue("postgres").create_database(f"study_{next(names)}")
+    return request.getfixturevalue("file_url" if request.param == "sqlite" else "postgres_url")
 
 
 @pytest.fixture
