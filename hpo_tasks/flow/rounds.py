@@ -34,7 +34,7 @@ def build_study(
     prepare = PrepareOperator(task_id="prepare", spec=spec, study_file=study_file, rounds=rounds)
     before: PrepareOperator | TellOperator = prepare
     for round_ in range(rounds):
-        before = round_body(round_, rounds=rounds, slots=slots, after=before)
+        before = round_body(round_, rounds=rounds, slots=slots, prepare=prepare, after=before)
     alias = best_alias(dag.dag_id)
     conclude = ConcludeOperator(
         task_id="conclude", trigger_rule=TriggerRule.ALL_DONE, inlets=[alias], outlets=[alias]
@@ -43,7 +43,7 @@ def build_study(
 
 
 def round_body(
-    round_: int, *, rounds: int, slots: int, after: PrepareOperator | TellOperator
+    round_: int, *, rounds: int, slots: int, prepare: PrepareOperator, after: PrepareOperator | TellOperator
 ) -> TellOperator:
     """One round: ask, one mapped train task per slot, tell. Returns the task that the next round follows."""
     with TaskGroup(group_id=group_id(round_)):
@@ -58,6 +58,9 @@ def round_body(
         tell = TellOperator(task_id="tell", round_=round_, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
         after >> ask >> train >> tell
         ask >> tell
+        if after is not prepare:
+            # Every ask reads what prepare returned, and a failed prepare ends the run at once, not round by round.
+            prepare >> ask
     return tell
 
 

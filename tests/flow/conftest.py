@@ -7,6 +7,7 @@ import pytest
 from tests.flow.embedded_airflow import PROGRAMS, EmbeddedAirflow
 
 DEEDS = ["segfault", "no_metric", "chatty", "deaf", "daemon", "glutton", "nan", "text", "good"]
+REPROCESS = ["none", "failed", "completed"]
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +25,16 @@ def airflow(tmp_path_factory):
 def write_studies(server):
     server.write("plain")
     server.write("slow", trial={"env": {"SECONDS_OF_WORK": "1.0"}})
-    server.write(
-        "nightly",
-        schedule="0 2 * * *",
-        paused=True,
-        budget={"trials": 4},
-        trial={"inputs": {"train": str(server.home.data / "{data_interval_start:%Y-%m-%d}.csv")}},
-        initial=["previous_best"],
-    )
+    for behaviour in REPROCESS:
+        server.write(
+            f"nightly_{behaviour}",
+            schedule="0 2 * * *",
+            paused=True,
+            budget={"trials": 2},
+            batch_size=2,
+            trial={"inputs": {"train": str(server.home.data / "{data_interval_start:%Y-%m-%d}.csv")}},
+            initial=["previous_best"],
+        )
     server.write(
         "deeds",
         search={"x": None, "y": None, "deed": {"type": "categorical", "choices": DEEDS}},
@@ -42,7 +45,7 @@ def write_studies(server):
             "command": [sys.executable, "deeds.py", "{deed}"],
             "code": {"dir": str(PROGRAMS)},
             "resources": {"memory": "300MiB"},
-            "timeout": "20s",
+            "timeout": "10s",
         },
     )
     server.write("typo", trial={"command": [sys.executable, "no_such_program.py"]})

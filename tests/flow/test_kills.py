@@ -96,7 +96,7 @@ def undisturbed(airflow, study):
         )
     )
     for round_ in range(10):
-        plan = next_batch(spec, ledger.trials(study), round_=round_, max_rounds=10)
+        plan = next_batch(spec, ledger.trials(study), round_=round_, open_elapsed_s=0.0, max_rounds=10)
         if isinstance(plan, Finished):
             break
         now = datetime.now(UTC).isoformat()

@@ -6,7 +6,7 @@ import pytest
 
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
-from tests.flow.conftest import DEEDS
+from tests.flow.conftest import DEEDS, REPROCESS
 from tests.flow.embedded_airflow import until
 
 pytestmark = pytest.mark.airflow
@@ -129,9 +129,7 @@ def test_a_half_finished_run_resumes(airflow):
     trials = ledger(airflow).trials(study)
     assert len(trials) == 8
     assert {t.state for t in trials} == {"complete"}
-    assert recorded == {
-        t.number: t for t in trials if t.number in recorded
-    }
+    assert recorded == {t.number: t for t in trials if t.number in recorded}
     assert len(ends()) == len(set(ends())) == 8
 
 
@@ -228,36 +226,50 @@ def test_misbehaving_trials_are_classified(airflow):
 
 def test_backfill_makes_one_study_per_interval_and_reprocessing_resumes(airflow):
     """Twice the same backfill, with each reprocess behaviour: no trial and no training is added."""
-    dag_id = "hpo_nightly"
-    airflow.wait_for_dag(dag_id)
+    dag_ids = {behaviour: f"hpo_nightly_{behaviour}" for behaviour in REPROCESS}
+    for dag_id in dag_ids.values():
+        airflow.wait_for_dag(dag_id)
 
-    def backfill(behaviour):
-        body = {
-            "dag_id": dag_id, "from_date": "2026-03-01T00:00:00Z", "to_date": "2026-03-02T23:00:00Z",
-            "reprocess_behavior": behaviour, "max_active_runs": 1, "run_backwards": False, "dag_run_conf": {},
-        }  # fmt: skip
-        made = airflow.http.post("/backfills", json=body).raise_for_status().json()["id"]
-        until(
-            lambda: airflow.http.get(f"/backfills/{made}").json()["completed_at"],
-            what=f"backfill {behaviour}",
-        )
+    def backfill(behaviours):
+        """Backfill each DAG with its behaviour, side by side: Airflow notices the end of one every 30 s."""
+        made = [create_backfill(airflow, dag_id, behaviours[name]) for name, dag_id in dag_ids.items()]
+        for number in made:
+            until(
+                lambda n=number: airflow.http.get(f"/backfills/{n}").json()["completed_at"],
+                what="end of backfill",
+            )
 
-    backfill("none")
-    runs = airflow.http.get(f"/dags/{dag_id}/dagRuns").json()["dag_runs"]
-    assert [run["state"] for run in runs] == ["success", "success"]
-    before = [ledger(airflow).trials(study_of(dag_id, run["dag_run_id"])) for run in runs]
-    assert [len(trials) for trials in before] == [4, 4]
-    trained = len(airflow.trained())
-    for behaviour in ("none", "failed", "completed"):
-        backfill(behaviour)
-    after = [ledger(airflow).trials(study_of(dag_id, run["dag_run_id"])) for run in runs]
-    assert (after, len(airflow.trained())) == (before, trained)
+    def state():
+        runs = {
+            dag_id: airflow.http.get(f"/dags/{dag_id}/dagRuns").json()["dag_runs"]
+            for dag_id in dag_ids.values()
+        }
+        assert {run["state"] for found in runs.values() for run in found} == {"success"}
+        return {
+            (dag_id, run["dag_run_id"]): ledger(airflow).trials(study_of(dag_id, run["dag_run_id"]))
+            for dag_id, found in runs.items()
+            for run in found
+        }
+
+    backfill(dict.fromkeys(REPROCESS, "none"))
+    before, trained = state(), len(airflow.trained())
+    assert [len(trials) for trials in before.values()] == [2] * 6
+    backfill({name: name for name in REPROCESS})
+    assert (state(), len(airflow.trained())) == (before, trained)
+
+
+def create_backfill(airflow, dag_id, behaviour):
+    body = {
+        "dag_id": dag_id, "from_date": "2026-03-01T00:00:00Z", "to_date": "2026-03-02T23:00:00Z",
+        "reprocess_behavior": behaviour, "max_active_runs": 2, "run_backwards": False, "dag_run_conf": {},
+    }  # fmt: skip
+    return airflow.http.post("/backfills", json=body).raise_for_status().json()["id"]
 
 
 def test_each_interval_reads_its_own_data(airflow):
     """Missing data of a night: refused before any trial starts, naming the input."""
-    airflow.wait_for_dag("hpo_nightly")
-    run_id = airflow.trigger("hpo_nightly")
-    assert airflow.finish("hpo_nightly", run_id) == "failed"
-    assert any("trial.inputs.train" in line for line in airflow.log("hpo_nightly", run_id, "prepare"))
-    assert not store(airflow, "studies", study_of("hpo_nightly", run_id)).exists()
+    airflow.wait_for_dag("hpo_nightly_none")
+    run_id = airflow.trigger("hpo_nightly_none")
+    assert airflow.finish("hpo_nightly_none", run_id) == "failed"
+    assert any("trial.inputs.train" in line for line in airflow.log("hpo_nightly_none", run_id, "prepare"))
+    assert not store(airflow, "studies", study_of("hpo_nightly_none", run_id)).exists()

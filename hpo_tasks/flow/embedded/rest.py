@@ -14,6 +14,8 @@ NOT_FOUND = 404
 CONFLICT = 409
 LOGIN = "/auth/token"
 TOO_SOON = 60.0
+PATIENCE_S = 20.0
+RETRY_S = 0.5
 
 
 class AirflowApi:
@@ -57,24 +59,25 @@ class AirflowApi:
         self._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def trigger(
-        self, dag_id: str, conf: Mapping[str, Any], *, interval: tuple[str, str] | None = None
-    ) -> str | None:
-        """Start a run.
+        self, dag_id: str, run_id: str, conf: Mapping[str, Any], *, interval: tuple[str, str] | None = None
+    ) -> bool:
+        """Start a run. Repeatable: the caller names the run, so a lost reply does not lead to two.
 
         Args:
             dag_id: the DAG.
+            run_id: a new run's id.
             conf: the trigger form's fields.
             interval: start and end of the data interval (ISO 8601) that the run is for; None: `prepare` takes the last
                 complete one.
 
-        Returns: its run id, None if there is a run of that interval already.
+        Returns: whether there is such a run now; False: another run has that interval already.
         """
-        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf)}
+        body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
         if interval is not None:
             start, end = interval
             body |= {"logical_date": start, "data_interval_start": start, "data_interval_end": end}
         created = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, none_for=CONFLICT)
-        return None if created is None else str(created["dag_run_id"])
+        return created is not None or self.run(dag_id, run_id) is not None
 
     def run(self, dag_id: str, run_id: str) -> Mapping[str, Any] | None:
         return self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
@@ -119,23 +122,33 @@ class AirflowApi:
         return self._call("GET", path, none_for=NOT_FOUND)  # type: ignore[no-any-return]
 
     def _call(self, method: str, path: str, body: Any = None, *, none_for: int | None = None) -> Any:
-        reply = self._send(method, path, body)
+        reply = self._reply(method, path, body)
         if reply.status_code == UNAUTHORIZED and path != LOGIN:
             self._log_in()  # a token lasts a day, a study may take longer
-            reply = self._send(method, path, body)
+            reply = self._reply(method, path, body)
         if reply.status_code == none_for:
             return None
-        if reply.status_code >= 500:
-            raise UnavailableError(f"Airflow answers {reply.status_code} to {method} {path}")
         if reply.is_error:
             raise InputError(f"Airflow refuses: {_detail(reply)}")
         return reply.json() if reply.content else None
 
-    def _send(self, method: str, path: str, body: Any) -> httpx.Response:
-        try:
-            return self._client.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"Airflow at {self._client.base_url} does not answer: {error}") from None
+    def _reply(self, method: str, path: str, body: Any) -> httpx.Response:
+        """The server's answer; an outage is waited out, which no call minds: each may be repeated.
+
+        SQLite under load answers 500 (database is locked) now and then.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                reply = self._client.request(method, path, json=body)
+                if not reply.is_server_error:
+                    return reply
+                problem = f"answers {reply.status_code} to {method} {path}"
+            except httpx.HTTPError as error:
+                problem = f"does not answer: {error}"
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"Airflow at {self._client.base_url} {problem}")
+            time.sleep(RETRY_S)
 
 
 def _parsed_at(dag: Mapping[str, Any]) -> float:

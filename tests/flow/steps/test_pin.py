@@ -60,11 +60,15 @@ def test_what_makes_the_study_may_not(store, changes, field):
     assert read_pin(store, "study") == first
 
 
-@pytest.mark.parametrize("changes", [{"inputs": {"train": "/new"}}, {"code": {"archive": "k", "sha256": "1"}}])
+@pytest.mark.parametrize(
+    "changes", [{"inputs": {"train": "/new"}}, {"code": {"archive": "k", "sha256": "1"}}]
+)
 def test_other_inputs_or_code_are_another_study(store, changes):
     """They are part of what the trials mean."""
     pin(store, pin_of(spec_with(), inputs={"train": "/old"}, code={"archive": "k", "sha256": "0"}))
-    wanted = replace(pin_of(spec_with(), inputs={"train": "/old"}, code={"archive": "k", "sha256": "0"}), **changes)
+    wanted = replace(
+        pin_of(spec_with(), inputs={"train": "/old"}, code={"archive": "k", "sha256": "0"}), **changes
+    )
     with pytest.raises(ConflictError, match=r"trial\.(inputs|code)"):
         pin(store, wanted)
 

@@ -37,7 +37,9 @@ def completes(store):
 
 def reports(store, cls):
     def deed(request):
-        store.create(attempts.request_key(request).report, encode_outcome(outcome_of(request, cls, reason="why")))
+        store.create(
+            attempts.request_key(request).report, encode_outcome(outcome_of(request, cls, reason="why"))
+        )
         return JobStatus("ended")
 
     return deed
