@@ -3,23 +3,25 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from fault_proxy import FaultProxy
 from s3_server import S3Server
 
 from hpo_tasks.store import open_store
 from hpo_tasks.store.s3_store import DELETE_BATCH
 
 
-def test_more_objects_than_one_answer_holds_are_listed_and_deleted(s3: S3Server) -> None:
+def test_more_objects_than_one_call_takes_are_listed_and_deleted(s3: S3Server, proxy: FaultProxy) -> None:
     bucket = s3.new_bucket()
     keys = [f"studies/s/{number:04d}" for number in range(DELETE_BATCH + 5)]
     put = partial(s3.shared_client.put_object, Bucket=bucket, Body=b"")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: put(Key=f"hpo/{key}"), keys))
     s3.shared_client.put_object(Bucket=bucket, Key="other/key")
-    store = open_store(f"s3://{bucket}/hpo", client=s3.shared_client)
+    store = open_store(f"s3://{bucket}/hpo", client=s3.client(proxy.endpoint))
 
     assert sorted(store.list("")) == keys
-    assert store.delete(store.list("studies/")) == len(keys)
+    assert store.delete(keys) == len(keys)
+    assert [method for method, _ in proxy.requests] == ["GET", "GET", "POST", "POST"]
     assert list(store.list("")) == []
     assert list(open_store(f"s3://{bucket}", client=s3.shared_client).list("")) == ["other/key"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo_tasks.errors import IntegrityError, RefusedError, UnavailableError
+from hpo_tasks.trial import openat
 from hpo_tasks.trial.folder_objects import FolderObjects
 from hpo_tasks.trial.local_files import explain
 
@@ -175,7 +176,8 @@ def test_temporaries_of_a_crash_are_no_objects(root: Path) -> None:
     program = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from hpo_tasks.trial.folder_objects import FolderObjects\n"
+        "from hpo_tasks.trial import openat
+from hpo_tasks.trial.folder_objects import FolderObjects\n"
         "os.link = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"FolderObjects(Path({str(root)!r})).create('folder/key', b'value')\n"
     )
@@ -219,6 +221,25 @@ def test_a_file_system_without_hard_links_is_refused(root: Path, monkeypatch: py
     with pytest.raises(RefusedError, match="has no hard links"):
         FolderObjects(root).create("key", b"")
     assert list(root.iterdir()) == []
+
+
+def test_a_folder_that_is_deleted_while_it_is_empty_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folders = openat._make_folders
+    made: list[Path] = []
+
+    def make_and_lose_once(*args: object) -> None:
+        make_folders(*args)
+        made.append(root / "a" / "b")
+        if len(made) == 1:
+            (root / "a" / "b").rmdir()
+            (root / "a").rmdir()
+
+    monkeypatch.setattr(openat, "_make_folders", make_and_lose_once)
+
+    assert FolderObjects(root).create("a/b/key", b"value")
+    assert len(made) == 2
 
 
 def test_a_link_whose_reply_was_lost_was_made(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
