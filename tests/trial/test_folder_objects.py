@@ -176,8 +176,7 @@ def test_temporaries_of_a_crash_are_no_objects(root: Path) -> None:
     program = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from hpo_tasks.trial import openat
-from hpo_tasks.trial.folder_objects import FolderObjects\n"
+        "from hpo_tasks.trial.folder_objects import FolderObjects\n"
         "os.link = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"FolderObjects(Path({str(root)!r})).create('folder/key', b'value')\n"
     )
