@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Context
 
@@ -17,6 +17,9 @@ from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
 from hpo_tasks.spec.rules.trust import ALLOW_LOCAL
 from hpo_tasks.store.base import Store
+
+if TYPE_CHECKING:
+    from hpo_tasks.flow.steps.train import OpenTrial
 
 LABEL_LENGTH = 200
 
@@ -66,18 +69,18 @@ def train_task(
 ) -> dict[str, Any]:
     """Train one slot; returns its class and values."""
     from hpo_tasks.flow.steps.batch import read_batch
-    from hpo_tasks.flow.steps.local import open_trial
+    from hpo_tasks.flow.steps.local import slot_of_study
 
     study = _open(handle)
-    trial = open_trial(study, read_batch(study.store, study.pin.study, round_), slot, _s3_of(handle))
+    trial = _trials_of(study, handle)(read_batch(study.store, study.pin.study, round_), slot)
     on_start(trial.request_stop)
-    outcome = trial.until_decided()
+    with slot_of_study(study, give_up=lambda: trial.stop_requested):
+        outcome = trial.until_decided()
     return {"class": outcome.cls, "values": dict(outcome.values), "reason": outcome.reason}
 
 
 def tell_task(handle: Mapping[str, Any], round_: int) -> dict[str, Any]:
     """Record the round; returns how many trials were told."""
-    from hpo_tasks.flow.steps.local import open_trial
     from hpo_tasks.flow.steps.tell import tell
 
     study = _open(handle)
@@ -85,7 +88,7 @@ def tell_task(handle: Mapping[str, Any], round_: int) -> dict[str, Any]:
         study,
         _open_ledger(study.deployment),
         round_,
-        lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle)),
+        _trials_of(study, handle),
     )
     return {"round": round_, "told": len(report.told), "already": len(report.already)}
 
@@ -95,7 +98,7 @@ def conclude_task(context: Context, handle: Mapping[str, Any]) -> dict[str, Any]
     from hpo_tasks.flow.steps.conclude import conclude
 
     study = _open(handle)
-    conclusion = conclude(study, _open_ledger(study.deployment))
+    conclusion = conclude(study, _open_ledger(study.deployment), _trials_of(study, handle))
     if not conclusion.is_success:
         raise StudyFailedError(f"study {study.pin.study} failed: {conclusion.reason}")
     _announce(context, study, conclusion.summary)
@@ -184,6 +187,12 @@ def _open_ledger(deployment: Deployment) -> Any:
     from hpo_tasks.study.ledger import Ledger
 
     return Ledger(deployment.study_db)
+
+
+def _trials_of(study: OpenStudy, handle: Mapping[str, Any]) -> "OpenTrial":
+    from hpo_tasks.flow.steps.local import open_trial
+
+    return lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle))
 
 
 def _s3_of(handle: Mapping[str, Any]) -> Callable[[], Any]:

@@ -138,11 +138,18 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
 
 
 def airflow_environment(home: Home, dags: Path, port: int) -> dict[str, str]:
-    """The whole environment: this process's, without Airflow settings of another set-up, with ours."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
+    """The whole environment: this process's, without Airflow settings of another set-up, with ours.
+
+    Connections and variables from the environment (`AIRFLOW_CONN_…`, `AIRFLOW_VAR_…`) stay.
+    """
+    inherited = {key: value for key, value in os.environ.items() if not _is_foreign(key)}
     tools = str(Path(sys.executable).parent)
     path = f"{tools}{os.pathsep}{inherited.get('PATH', os.defpath)}"
     return inherited | airflow_settings(home, dags, port) | {"PATH": path}
+
+
+def _is_foreign(name: str) -> bool:
+    return name.startswith("AIRFLOW_") and not name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_"))
 
 
 def _kept_secrets(home: Home) -> dict[str, str]:

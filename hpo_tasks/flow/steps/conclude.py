@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_tasks.flow.steps import attempts
 from hpo_tasks.flow.steps.ask import plan_round
+from hpo_tasks.flow.steps.batch import read_batch
 from hpo_tasks.flow.steps.best import copy_best_models, move_pointer
+from hpo_tasks.flow.steps.pin import Pin
 from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.flow.steps.train import OpenTrial
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Finished
 from hpo_tasks.study.summary import summary
@@ -31,24 +35,51 @@ class Conclusion:
         return self.state in ("complete", "stopped")
 
 
-def conclude(study: OpenStudy, ledger: Ledger) -> Conclusion:
+def conclude(study: OpenStudy, ledger: Ledger, open_trial: OpenTrial) -> Conclusion:
     """Close the study with what is recorded. Repeatable; a later clear of a failed task opens it again."""
     pin = study.pin
+    _settle(study, ledger, open_trial)
     finished = _verdict(study, ledger)
     ledger.close(pin.study, finished.state, finished.reason)
     document = summary(ledger.study(pin.study), ledger.trials(pin.study))
     best = document["best"]
     model = copy_best_models(study.store, pin, best) if best else None
-    document = {
-        **document,
-        "model": f"{study.store.uri}/{model}" if model else None,
-        "interval": list(pin.interval),
-    }
+    document |= {"model": f"{study.store.uri}/{model}" if model else None, **_provenance(pin)}
     study.store.write(layout.summary_key(pin.study), canonical_json(document))
     if best and finished.state in ("complete", "stopped"):
         move_pointer(study.store, pin, best[0], model)
     log.info("study %s is %s: %s", pin.study, finished.state, finished.reason)
     return Conclusion(finished.state, finished.reason, document)
+
+
+def _settle(study: OpenStudy, ledger: Ledger, open_trial: OpenTrial) -> None:
+    """Record outcomes that no tell has seen, because it failed; end the jobs of trials that have none.
+
+    Those are not decided: a resumed study trains them again.
+    """
+    for record in ledger.trials(study.pin.study):
+        if record.outcome_digest:
+            continue
+        trial = open_trial(read_batch(study.store, study.pin.study, record.round), record.slot)
+        outcome = attempts.read_outcome(study.store, trial.request(1))
+        if outcome is None:
+            trial.end_job()
+        else:
+            ledger.tell(study.pin.study, [outcome])
+
+
+def _provenance(pin: Pin) -> dict[str, Any]:
+    """What is needed to repeat the study, beside the parameters and seeds of its trials."""
+    inputs = {
+        name: {"uri": uri, "fingerprint": pin.fingerprints.get(name, "")} for name, uri in pin.inputs.items()
+    }
+    return {
+        "interval": list(pin.interval),
+        "spec_digest": pin.digest,
+        "code": dict(pin.code) if pin.code else None,
+        "inputs": inputs,
+        "note": pin.note,
+    }
 
 
 def _verdict(study: OpenStudy, ledger: Ledger) -> Finished:

@@ -1,10 +1,13 @@
 """A trial on this host: the local backend over the folder store, or over a staging folder when the store is S3."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hpo_tasks.backends import host_shares
 from hpo_tasks.backends.local import LocalBackend
 from hpo_tasks.flow.steps.batch import RoundBatch
 from hpo_tasks.flow.steps.inputs import bring_inputs
@@ -12,6 +15,8 @@ from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.staging import Staging
 from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.store import Store, open_store
+
+SLOT_POLL_S = 0.3
 
 
 def open_trial(study: OpenStudy, batch: RoundBatch, slot: int, s3: Callable[[], Any]) -> TrialRun:
@@ -36,6 +41,23 @@ def _staging_store(state_dir: Path) -> Store:
     folder = state_dir / "staging"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_store(str(folder))
+
+
+@contextmanager
+def slot_of_study(study: OpenStudy, *, give_up: Callable[[], bool]) -> Iterator[None]:
+    """Hold one of the study's `backend.slots` on this host, however many of its train tasks Airflow started.
+
+    A study file's DAG never starts more; `hpo_adhoc` is one DAG for studies with any number of slots.
+    """
+    folder = study.deployment.state_dir / "slots" / study.pin.study
+    names = [str(number) for number in range(study.pin.spec.backend.slots)]
+    while (share := host_shares.take(folder, names, 1)) is None and not give_up():
+        time.sleep(SLOT_POLL_S)
+    try:
+        yield
+    finally:
+        if share is not None:
+            share.close()
 
 
 def threads_of_slot(threads: int, slots: int, cores: int) -> int:

@@ -49,7 +49,7 @@ class Staging:
         for name in (key.report, key.trial.outcome):
             if (data := self.local.read(name)) is not None:
                 self.store.create(name, data)
-        self.local.delete(left)
+        self.local.delete([*left, key.trial.outcome, key.trial.stop])
 
 
 def _copy(source: Store, target: Store, name: str) -> None:

@@ -1,19 +1,16 @@
 """Tell: read the round's outcomes from the object store and record them. What no train task decided is decided here."""
 
 import logging
-from collections.abc import Callable
 
 from hpo_tasks.flow.steps import attempts
-from hpo_tasks.flow.steps.batch import RoundBatch, read_batch
+from hpo_tasks.flow.steps.batch import read_batch
 from hpo_tasks.flow.steps.run import OpenStudy
-from hpo_tasks.flow.steps.train import TrialRun
+from hpo_tasks.flow.steps.train import OpenTrial, TrialRun
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.records import TellReport
 from hpo_tasks.trial.contract import Outcome
 
 log = logging.getLogger(__name__)
-
-OpenTrial = Callable[[RoundBatch, int], TrialRun]
 
 
 def tell(study: OpenStudy, ledger: Ledger, round_: int, open_trial: OpenTrial) -> TellReport:

@@ -99,6 +99,14 @@ class TrialRun:
             attempts.commit(self.study.store, replace(report, attempts=view.number))
         return outcome
 
+    def end_job(self) -> None:
+        """Stop the job of an undecided trial, if it has one, without deciding the trial."""
+        view = attempts.newest_attempt(self.study.store, self.request(1))
+        if view.number and view.report is None:
+            request = self.request(view.number)
+            self.backend.stop(request.job, grace_s=request.grace_s)
+            self._collect(request)
+
     def request_stop(self) -> None:
         """End the running job: the task is being killed. Called from a signal handler."""
         self.stop_requested = True
@@ -174,3 +182,7 @@ def _program(spec: StudySpec) -> dict[str, Any]:
     if trial.entry_point is not None:
         return {"entry_point": trial.entry_point}
     return {"command": list(trial.command or ())}
+
+
+OpenTrial = Callable[[RoundBatch, int], TrialRun]
+"""Gives the trial at a slot of a batch, with the backend that its study runs on."""
