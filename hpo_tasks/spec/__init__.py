@@ -6,6 +6,7 @@ from hpo_tasks.spec.identity import canonical, changed_identity, digest, identit
 from hpo_tasks.spec.inputs import render_inputs
 from hpo_tasks.spec.model import StudySpec
 from hpo_tasks.spec.overrides import apply, parse_override
+from hpo_tasks.spec.remarks import remarks
 from hpo_tasks.spec.rules.trust import Trust
 from hpo_tasks.spec.search_space import active, check_point, is_active, search_order
 from hpo_tasks.spec.validate import load, parse, validate
@@ -30,6 +31,7 @@ __all__ = [
     "parse",
     "parse_override",
     "planned_max_rounds",
+    "remarks",
     "render_inputs",
     "search_order",
     "validate",

@@ -12,6 +12,7 @@ from hpo_tasks.spec.model import (
     StudySpec,
     Threshold,
 )
+from hpo_tasks.spec.remarks import remarks
 from hpo_tasks.spec.search_space import AnyParameter, condition_text
 from hpo_tasks.spec.sentences import number, shown
 from hpo_tasks.spec.units import duration_text, memory_text
@@ -33,6 +34,8 @@ def describe(spec: StudySpec) -> str:
     parts += ["#### Search space", _table(spec)]
     if spec.constraints:
         parts += ["#### Constraints", "\n".join(f"- {escaped(text)}" for text in spec.constraints)]
+    if notes := remarks(spec):
+        parts += ["#### Notes", "\n".join(f"- {escaped(str(note))}" for note in notes)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -10,7 +10,7 @@ from hpo_tasks.spec.model import StudySpec
 from hpo_tasks.spec.reader import read
 from hpo_tasks.spec.rules.trust import Trust, import_path_problems, machine_is_open
 from hpo_tasks.spec.sentences import did_you_mean, shown
-from hpo_tasks.spec.validate import checked
+from hpo_tasks.spec.validate import checked, refused
 
 FORM_KEYS = ("budget.", "batch_size", "optimizer.")
 """What a form may change of a study file: the rest is for those who may change the file."""
@@ -38,7 +38,7 @@ def apply(spec: StudySpec, overrides: Mapping[str, object], trust: Trust) -> Stu
     for key, value in overrides.items():
         problems += _set(document, key, value)
     if problems:
-        raise SpecError(problems)
+        raise refused(problems)
     if _changes_sampler(spec, document) and not any(key.startswith("optimizer.options") for key in overrides):
         document["optimizer"]["options"] = {}
     if trust is Trust.FILE:

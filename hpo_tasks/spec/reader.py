@@ -51,7 +51,7 @@ def read(text: bytes | str, *, format: Format, source: str = "") -> Any:  # noqa
 
 def _decoded(text: bytes | str) -> str:
     if len(text) > MAX_BYTES:
-        raise _Unreadable(f"must be at most 256 KiB, got {len(text) / 1024:.0f} KiB")
+        raise _Unreadable("is larger than 256 KiB")
     if isinstance(text, bytes):
         try:
             text = text.decode()

@@ -19,7 +19,7 @@ from hpo_tasks.spec.model import (
     UnreadParameter,
     same,
 )
-from hpo_tasks.spec.sentences import did_you_mean, number, shown
+from hpo_tasks.spec.sentences import did_you_mean, number, one_line, shown
 
 if TYPE_CHECKING:
     from hpo_tasks.spec.model import StudySpec
@@ -134,7 +134,7 @@ def check_point(spec: "StudySpec", params: Mapping[str, Scalar]) -> list[Problem
     """
     search = spec.search
     problems = [
-        Problem(name, f"unknown parameter{did_you_mean(name, search)}")
+        Problem(one_line(name), f"unknown parameter{did_you_mean(name, search)}")
         for name in params
         if name not in search
     ]

@@ -50,6 +50,11 @@ def secret_shape(text: str) -> str | None:
     return _SHAPES[int(str(found.lastgroup)[1:])][0] if found else None
 
 
+def without_secrets(text: str) -> str:
+    """The text with everything that looks like a secret replaced by `(secret)`."""
+    return _PATTERN.sub("(secret)", text)
+
+
 def random_looking(text: str) -> bool:
     """Whether the text holds a run of characters that only a generator writes.
 

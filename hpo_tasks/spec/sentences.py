@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 
-from hpo_tasks.spec.secret_shapes import secret_shape
+from hpo_tasks.spec.secret_shapes import secret_shape, without_secrets
 
 _SHOWN_CHARACTERS = 60
 
@@ -39,8 +39,16 @@ def _quoted(text: str) -> str:
     if secret_shape(text):
         return "a text that looks like a secret"
     short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-    quoted = json.dumps(short, ensure_ascii=False)
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in quoted)
+    return _printable(json.dumps(short, ensure_ascii=False))
+
+
+def one_line(text: str) -> str:
+    """A message or field with the user's own names in it, fit for a terminal and a log: one line, no secret."""
+    return _printable(without_secrets(text))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

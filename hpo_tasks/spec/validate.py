@@ -20,7 +20,7 @@ from hpo_tasks.spec.rules import (
     texts,
 )
 from hpo_tasks.spec.rules.trust import Trust, trust_problems
-from hpo_tasks.spec.sentences import shown
+from hpo_tasks.spec.sentences import one_line, shown
 from hpo_tasks.spec.structure import Structure, read_structure
 from hpo_tasks.spec.trainer_options import trainer_problems
 from hpo_tasks.spec.trainer_parameters import parameter_problems
@@ -82,7 +82,7 @@ def load(path: Path, *, trust: Trust = Trust.FILE) -> StudySpec:
         code is not None
         and code.dir is not None
         and code.git is None
-        and not (path.parent / code.dir).is_dir()
+        and not (path.resolve().parent / code.dir).is_dir()
     ):
         problem = Problem(
             "trial.code.dir", f"there is no folder {shown(code.dir)} as seen from the study file"
@@ -131,7 +131,7 @@ def checked(data: Any, trusted: Rule, *, source: str = "") -> StudySpec:
             [Problem("", f"must be a mapping of fields (key: value), got {shown(data)}")], source=source
         )
     if too_large := limit_problems(data):
-        raise SpecError(too_large, source=source)
+        raise refused(too_large, source)
     structure = read_structure(data)
     rules = (*_RULES, (trusted, frozenset({"trial"})), *_point_rules(structure))
     problems = [*structure.problems]
@@ -139,8 +139,15 @@ def checked(data: Any, trusted: Rule, *, source: str = "") -> StudySpec:
         if not needed & structure.broken:
             problems += [problem for problem in rule(structure.spec) if not _about_unread(problem, structure)]
     if problems:
-        raise SpecError(sorted(dict.fromkeys(problems), key=_place), source=source)
+        raise refused(problems, source)
     return structure.spec
+
+
+def refused(problems: Iterable[Problem], source: str = "") -> SpecError:
+    """The error with each problem once, in the order of the fields, without control characters or secrets."""
+    ordered = sorted(dict.fromkeys(problems), key=_place)
+    clean = [Problem(one_line(problem.field), one_line(problem.message)) for problem in ordered]
+    return SpecError(clean, source=source)
 
 
 def _point_rules(structure: Structure) -> tuple[tuple[Rule, frozenset[str]], ...]:

@@ -69,7 +69,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine():
     [
         ("", "is empty"),
         (" " * 1000, "is empty"),
-        (" " * (257 * 1024), "must be at most 256 KiB, got 257 KiB"),
+        (" " * (257 * 1024), "is larger than 256 KiB"),
         (b"\xff\xfe", "must be UTF-8: byte 0 is 0xff"),
         (b"name: \xe9", "must be UTF-8: byte 6 is 0xe9"),
         ("a: 1\na: 2", 'line 2, column 1: the key "a" appears twice'),
