@@ -202,12 +202,14 @@ def _s3_of(handle: Mapping[str, Any]) -> Callable[[], Any]:
 def _s3_client(connection: str | None) -> Any:
     """An S3 client with the connection's credentials, or with those of the environment."""
     if connection is None:
-        import boto3
+        from hpo_tasks.trial.s3_objects import new_client
 
-        return boto3.client("s3")
+        return new_client()
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    return S3Hook(aws_conn_id=connection).get_conn()
+    from hpo_tasks.trial.s3_objects import client_config
+
+    return S3Hook(aws_conn_id=connection, config=client_config()).get_conn()
 
 
 def _short(value: Any) -> str:

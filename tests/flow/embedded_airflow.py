@@ -62,11 +62,13 @@ class EmbeddedAirflow:
         return psutil.Process(int(self.home.lock.read_text()))
 
     def part(self, name: str) -> psutil.Process:
-        """The process of one of Airflow's parts."""
-        for process in self.supervisor().children():
-            if process.environ().get("HPO_EMBEDDED_PART", "").startswith(f"{self.home.root}:{name}:"):
-                return process
-        raise AssertionError(f"no {name} runs")
+        """The process of one of Airflow's parts; waits for it while the supervisor starts it again."""
+        return until(lambda: self._part(name), timeout_s=30, what=f"a running {name}")
+
+    def _part(self, name: str) -> psutil.Process | None:
+        mark = f"{self.home.root}:{name}:"
+        parts = (p for p in self.supervisor().children() if p.status() != psutil.STATUS_ZOMBIE)
+        return next((p for p in parts if self._environment(p).get("HPO_EMBEDDED_PART", "").startswith(mark)), None)
 
     def processes(self) -> list[psutil.Process]:
         """Every living process of this home: Airflow's and trials'."""
