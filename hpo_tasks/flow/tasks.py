@@ -15,7 +15,7 @@ from hpo_tasks.flow.interval import interval_of
 from hpo_tasks.flow.settings import Deployment, read_deployment
 from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
-from hpo_tasks.spec.rules.trust import ALLOW_LOCAL
+from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems
 from hpo_tasks.store.base import Store
 
 if TYPE_CHECKING:
@@ -127,9 +127,14 @@ def spec_of_run(spec: StudySpec | None, params: Mapping[str, Any]) -> StudySpec:
     """
     overrides = {key: value for key, value in params.items() if key not in RUN_FIELDS}
     if spec is not None:
-        # Where whoever triggers owns the machine (embedded), every field may be set: `hpo run --set`.
-        trusted = os.environ.get(ALLOW_LOCAL) == "1"
-        return apply(spec, overrides, Trust.FILE if trusted else Trust.FORM)
+        if os.environ.get(ALLOW_LOCAL) != "1":
+            return apply(spec, overrides, Trust.FORM)
+        # Whoever triggers owns the machine (embedded): every field may be set, `hpo run --set`, but for import paths.
+        changed = apply(spec, overrides, Trust.FILE)
+        own = (spec.optimizer.sampler,)
+        if problems := list(import_path_problems(changed.optimizer.sampler, also_allowed=own)):
+            raise SpecError(problems)
+        return changed
     if unknown := sorted(set(overrides) - {"study"}):
         raise SpecError([Problem(key, "is no field of this form: put it into `study`") for key in unknown])
     return validate(params["study"], trust=Trust.FORM, source="study")

@@ -16,7 +16,7 @@ from hpo_tasks.flow.steps.best import previous_best
 from hpo_tasks.flow.steps.code import archive, copy_code
 from hpo_tasks.flow.steps.inputs import S3Client, fingerprint_inputs
 from hpo_tasks.flow.steps.pin import Pin, pin
-from hpo_tasks.spec import StudySpec, check_point, identity_digest, render_inputs
+from hpo_tasks.spec import StudySpec, check_point, identity_digest, render_inputs, search_order
 from hpo_tasks.store.base import Store
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
@@ -139,15 +139,11 @@ def _initial(spec: StudySpec, dag_id: str, store: Store) -> tuple[Mapping[str, S
 
 def _fitting(spec: StudySpec, params: Mapping[str, Any]) -> dict[str, Scalar]:
     kept: dict[str, Scalar] = {}
-    for name, value in params.items():
-        if name in spec.search and not check_point(spec, {**kept, name: value}):
-            kept[name] = value
-        else:
-            log.info(
-                "initial: previous best's %s = %r is outside the search space; the sampler chooses",
-                name,
-                value,
-            )
+    for name in search_order(spec.search):  # parents before the parameters that depend on them
+        if name in params and not check_point(spec, {**kept, name: params[name]}):
+            kept[name] = params[name]
+    if lost := sorted(set(params) - set(kept)):
+        log.info("initial: the previous best's %s do not fit the search space any more", ", ".join(lost))
     return kept
 
 
