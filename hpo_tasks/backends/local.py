@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -120,9 +121,10 @@ class LocalBackend:
 
     def log_tail(self, job: str) -> str:
         key = _key(job)
-        stored = self._objects.read(key.log, limit=_MAX_LOG_BYTES)
-        if stored is not None:
-            return last_lines(stored, MAX_LOG_TAIL_BYTES)
+        with suppress(IntegrityError):  # the job has put something else there
+            stored = self._objects.read(key.log, limit=_MAX_LOG_BYTES)
+            if stored is not None:
+                return last_lines(stored, MAX_LOG_TAIL_BYTES)
         return self._live_log(job) or self._runner_log(job)
 
     # Starting.
@@ -193,8 +195,7 @@ class LocalBackend:
     def _status(self, job: str) -> JobStatus:
         if not self._is_alive(job):
             return self._dead(job)
-        has_begun = self._objects.read(_key(job).started) is not None
-        return JobStatus("running" if has_begun else "pending")
+        return JobStatus("running" if self._exists(_key(job).started) else "pending")
 
     def _is_alive(self, job: str) -> bool:
         """Whether a process of the job lives on this host."""
@@ -235,7 +236,14 @@ class LocalBackend:
         return self._has_ended(key) or bool(self._read_job(key.job_name) or self._read_started(key))
 
     def _has_ended(self, key: AttemptKey) -> bool:
-        return any(self._objects.read(marker) is not None for marker in (key.report, key.trial.outcome))
+        return self._exists(key.report) or self._exists(key.trial.outcome)
+
+    def _exists(self, key: str) -> bool:
+        """Whether there is an object, whatever it is: a job may have put anything of any size in its place."""
+        try:
+            return self._objects.read(key, limit=0) is not None
+        except IntegrityError:
+            return True
 
     def _read_job(self, job: str) -> tuple[str, float] | None:
         """Host and hard end of a job that was started here; None if it was not."""

@@ -16,7 +16,9 @@ class Signals:
 
     def __init__(self) -> None:
         self.terminated = False
-        self.wakeup, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wakeup, self._write_end = os.pipe()
+        for end in (self.wakeup, self._write_end):
+            os.set_blocking(end, False)
         signal.signal(signal.SIGTERM, self._note)
         signal.signal(signal.SIGINT, self._note)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler of any kind, or there is no wake-up

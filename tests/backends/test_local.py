@@ -462,6 +462,21 @@ def test_the_live_log_is_never_read_through_a_link(study, backend):
     backend.stop(request.job, grace_s=1.0)
 
 
+@pytest.mark.parametrize("marker", ["report", "outcome"])
+def test_whatever_lies_in_the_place_of_an_outcome_ends_the_job(study, make_backend, marker):
+    backend, request = make_backend(), study.request(ledger_program(study))
+    key = study.key(request)
+    place = study.root / (key.report if marker == "report" else key.trial.outcome)
+    with place.open("wb") as file:
+        file.truncate(1 << 40)  # more than any memory
+    key_log = study.root / key.log
+    key_log.symlink_to("/etc/passwd")
+    backend.submit(request)
+    assert backend.poll([request.job])[request.job] == ENDED
+    assert backend.log_tail(request.job) == ""
+    assert trainings(study) == 0
+
+
 def test_descendants_are_found_whatever_their_names(tmp_path):
     """The name in /proc/<pid>/stat may hold spaces and parentheses."""
     tool = tmp_path / "a) R 1 (b"

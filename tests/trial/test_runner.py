@@ -303,6 +303,7 @@ rm $HPO_METRICS; echo '{"loss": 1}' > $HPO_METRICS
     ("line", "said"),
     [
         ("for i in $(seq 1001); do : > $HPO_MODEL_DIR/$i; done", "model: more than 1000 files"),
+        ("touch $HPO_MODEL_DIR/$(printf '\\377')", "model: cannot be stored"),
         ("touch $HPO_MODEL_DIR/a\\\\b", "model: cannot be stored"),
         (
             "i=0; cd $HPO_MODEL_DIR; while [ $i -lt 40 ]; do mkdir d; cd d; i=$((i+1)); done",
