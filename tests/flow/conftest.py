@@ -1,8 +1,11 @@
 """One embedded Airflow for all tests that do not kill it; its study files are written before it starts."""
 
+import json
+import os
 import sys
 
 import pytest
+from s3_server import ACCESS_KEY, SECRET_KEY
 
 from tests.flow.embedded_airflow import PROGRAMS, EmbeddedAirflow
 
@@ -11,10 +14,18 @@ REPROCESS = ["none", "failed", "completed"]
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory):
-    """A running Airflow with the study files of the tests in this folder."""
+def airflow(tmp_path_factory, s3):
+    """A running Airflow with the study files of the tests in this folder, and a connection to an S3 server."""
     server = EmbeddedAirflow(tmp_path_factory.mktemp("airflow"))
     write_studies(server)
+    server.write("on_s3", budget={"trials": 2}, batch_size=2, store={
+        "uri": f"s3://{s3.new_bucket()}/hpo", "connection": "hpo_s3"
+    })  # fmt: skip
+    server.follow_asset("hpo://hpo_plain/best")
+    os.environ["AIRFLOW_CONN_HPO_S3"] = json.dumps(
+        {"conn_type": "aws", "login": ACCESS_KEY, "password": SECRET_KEY,
+         "extra": {"endpoint_url": s3.endpoint, "region_name": "us-east-1"}}
+    )  # fmt: skip
     server.start()
     try:
         yield server

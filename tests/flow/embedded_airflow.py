@@ -68,7 +68,9 @@ class EmbeddedAirflow:
     def _part(self, name: str) -> psutil.Process | None:
         mark = f"{self.home.root}:{name}:"
         parts = (p for p in self.supervisor().children() if p.status() != psutil.STATUS_ZOMBIE)
-        return next((p for p in parts if self._environment(p).get("HPO_EMBEDDED_PART", "").startswith(mark)), None)
+        return next(
+            (p for p in parts if self._environment(p).get("HPO_EMBEDDED_PART", "").startswith(mark)), None
+        )
 
     def processes(self) -> list[psutil.Process]:
         """Every living process of this home: Airflow's and trials'."""
@@ -122,6 +124,20 @@ class EmbeddedAirflow:
         merged = merge(spec, changes)
         (self.studies / f"{stem}.json").write_text(json.dumps(merged))
         return f"hpo_{stem}"
+
+    def follow_asset(self, uri: str) -> None:
+        """A DAG of somebody else that is scheduled on an asset: its runs note down what they were told."""
+        (self.dags / "downstream.py").write_text(
+            "import json, pathlib\n"
+            "from airflow.sdk import DAG, Asset, task\n"
+            f"best = Asset(name={uri!r}, uri={uri!r})\n"
+            "with DAG('downstream', schedule=[best]):\n"
+            "    @task\n"
+            "    def deploy(triggering_asset_events):\n"
+            "        extras = [event.extra for event in triggering_asset_events[best]]\n"
+            f"        pathlib.Path({str(self.dags.parent / 'deployed.json')!r}).write_text(json.dumps(extras))\n"
+            "    deploy()\n"
+        )
 
     def trained(self) -> list[dict[str, str]]:
         """Lines of the trainer's own ledger."""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hpo_tasks.store import open_store
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
 from tests.flow.conftest import DEEDS, REPROCESS
@@ -83,6 +84,27 @@ def test_the_best_is_announced_as_an_asset(airflow, plain):
     assert [event["uri"] for event in mine] == ["hpo://hpo_plain/best"]
     assert mine[0]["extra"]["study"] == study_of(*plain)
     assert set(mine[0]["extra"]) >= {"params", "values", "model"}
+
+
+def test_downstream_dags_can_be_scheduled_on_it(airflow, plain):
+    """Somebody else's DAG runs when there is a new best, and is told its parameters."""
+    deployed = airflow.dags.parent / "deployed.json"
+    until(deployed.exists, what="the downstream DAG's run")
+    best = min(ledger(airflow).trials(study_of(*plain)), key=lambda trial: trial.values["loss"])
+    assert [extra["params"] for extra in json.loads(deployed.read_text())] == [best.params]
+
+
+def test_a_store_on_s3_through_an_airflow_connection(airflow, s3):
+    """The control plane uses the connection's credentials; the trials get none and need none."""
+    airflow.wait_for_dag("hpo_on_s3")
+    run_id = airflow.trigger("hpo_on_s3")
+    assert airflow.finish("hpo_on_s3", run_id) == "success"
+    study = study_of("hpo_on_s3", run_id)
+    header = ledger(airflow).study(study).header
+    keys = set(open_store(header.store, client=s3.client()).list(f"studies/{study}/"))
+    assert {
+        f"studies/{study}/{name}" for name in ("summary.json", "best/model.json", "000/0001/outcome.json")
+    } <= keys
 
 
 def test_clearing_a_finished_run_adds_nothing(airflow, plain):
