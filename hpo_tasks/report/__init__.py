@@ -1,0 +1,1 @@
+"""What people read: leaderboards, progress, tables, CSV and JSON. Pure rendering over the ledger's records."""
