@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param, get_parsing_context
 from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
 
 from hpo_tasks.errors import InputError, Problem, SpecError
 from hpo_tasks.flow.rounds import build_study
+from hpo_tasks.flow.steps.run import ADHOC_DAG_ID
 from hpo_tasks.spec import FormField, StudySpec, form_fields, load, planned_max_rounds
 from hpo_tasks.spec.describe import describe
 
-ADHOC_DAG_ID = "hpo_adhoc"
 ADHOC_ROUNDS = 50
 SUFFIXES = (".yaml", ".yml", ".json")
 RETRIES = {
@@ -156,7 +157,8 @@ def _start_date(spec: StudySpec) -> datetime:
     if spec.paused and spec.schedule:
         return _NEVER
     if spec.start_date:
-        return datetime.fromisoformat(spec.start_date).replace(tzinfo=UTC)
+        start = datetime.fromisoformat(spec.start_date)
+        return start if start.tzinfo else start.replace(tzinfo=ZoneInfo(spec.timezone))
     return _START
 
 

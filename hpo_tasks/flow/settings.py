@@ -35,7 +35,7 @@ def read_deployment() -> Deployment:
     """Read the deployment's settings.
 
     Raises:
-        InputError: HPO_DEPLOYMENT or the study database is not set; says how to set it.
+        InputError: HPO_DEPLOYMENT or the study database is not set, or HPO_STORE is relative; says what to set.
     """
     name = os.environ.get("HPO_DEPLOYMENT", "").strip()
     if not name:
@@ -44,6 +44,8 @@ def read_deployment() -> Deployment:
             "of scheduler and workers, so that studies of two deployments never meet"
         )
     store = os.environ.get("HPO_STORE")
+    if store and "://" not in store and not Path(store).is_absolute():
+        raise InputError(f"HPO_STORE: must be an absolute folder or an s3:// prefix, got {store}")
     data = os.environ.get("HPO_DATA")
     return Deployment(
         name=name,

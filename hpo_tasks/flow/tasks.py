@@ -15,7 +15,7 @@ from hpo_tasks.flow.interval import interval_of
 from hpo_tasks.flow.settings import Deployment, read_deployment
 from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
-from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems
+from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems, trust_problems
 from hpo_tasks.store.base import Store
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def prepare_task(
     params = dict(context["params"])
     chosen = spec_of_run(spec, params)
     deployment = read_deployment()
-    reference = _store_of(chosen, deployment, study_file)
+    reference = _store_of(chosen, deployment)
     store = _open_store(reference["store"], reference["connection"])
     run = RunIdentity(
         dag_id=context["dag_run"].dag_id,
@@ -132,7 +132,11 @@ def spec_of_run(spec: StudySpec | None, params: Mapping[str, Any]) -> StudySpec:
         # Whoever triggers owns the machine (embedded): every field may be set, `hpo run --set`, but for import paths.
         changed = apply(spec, overrides, Trust.FILE)
         own = (spec.optimizer.sampler,)
-        if problems := list(import_path_problems(changed.optimizer.sampler, also_allowed=own)):
+        problems = [
+            *import_path_problems(changed.optimizer.sampler, also_allowed=own),
+            *trust_problems(changed, Trust.FILE),
+        ]
+        if problems:
             raise SpecError(problems)
         return changed
     if unknown := sorted(set(overrides) - {"study"}):
@@ -170,16 +174,11 @@ def _open(handle: Mapping[str, Any]) -> OpenStudy:
     return open_study(read_deployment(), _open_store(handle["store"], handle["connection"]), handle["study"])
 
 
-def _store_of(spec: StudySpec, deployment: Deployment, study_file: Path | None) -> StudyHandle:
+def _store_of(spec: StudySpec, deployment: Deployment) -> StudyHandle:
     chosen = spec.store or deployment.store
     if chosen is None:
         raise SpecError([Problem("store", "missing: name a folder or an s3:// prefix, or set HPO_STORE")])
-    uri = chosen.uri
-    if "://" not in uri and not Path(uri).is_absolute():
-        if study_file is None:
-            raise SpecError([Problem("store", f"must be an absolute folder or an s3:// prefix, got {uri}")])
-        uri = str(study_file.resolve().parent / uri)
-    return {"study": "", "store": uri, "connection": chosen.connection}
+    return {"study": "", "store": chosen.uri, "connection": chosen.connection}
 
 
 def _open_store(uri: str, connection: str | None) -> Store:

@@ -61,7 +61,7 @@ def build(optimizer: Optimizer, seed: int, *, conditional: bool) -> BaseSampler:
         case "tpe":
             # Without groups TPE takes parameters that are not in every trial one by one.
             sampler: type[BaseSampler] = TPESampler
-            options.setdefault("group", conditional)
+            options.setdefault("group", conditional and options.get("multivariate") is not False)
         case "gp":
             if importlib.util.find_spec("torch") is None:
                 raise InputError(

@@ -10,7 +10,7 @@ from hpo_tasks.flow.steps.ask import plan_round
 from hpo_tasks.flow.steps.batch import read_batch
 from hpo_tasks.flow.steps.best import copy_best_models, move_pointer
 from hpo_tasks.flow.steps.pin import Pin
-from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.flow.steps.run import ADHOC_DAG_ID, OpenStudy
 from hpo_tasks.flow.steps.train import OpenTrial
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Finished
@@ -46,7 +46,7 @@ def conclude(study: OpenStudy, ledger: Ledger, open_trial: OpenTrial) -> Conclus
     model = copy_best_models(study.store, pin, best) if best else None
     document |= {"model": f"{study.store.uri}/{model}" if model else None, **_provenance(pin)}
     study.store.write(layout.summary_key(pin.study), canonical_json(document))
-    if best and finished.state in ("complete", "stopped"):
+    if best and finished.state in ("complete", "stopped") and pin.dag_id != ADHOC_DAG_ID:
         move_pointer(study.store, pin, best[0], model)
     log.info("study %s is %s: %s", pin.study, finished.state, finished.reason)
     return Conclusion(finished.state, finished.reason, document)

@@ -5,6 +5,7 @@ slots, timeout, attempts, texts) adds `spec/001.json`, and so on. The highest nu
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +15,8 @@ from hpo_tasks.spec import StudySpec, Trust, canonical, changed_identity, digest
 from hpo_tasks.store.base import Store
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Scalar, canonical_json
+
+log = logging.getLogger(__name__)
 
 MAX_PIN_BYTES = 1 << 20
 
@@ -86,6 +89,8 @@ def _amend(current: Pin, wanted: Pin) -> Pin:
     changed = changed_identity(current.spec, wanted.spec)
     if current.inputs != wanted.inputs and "trial.inputs" not in changed:
         changed.append("trial.inputs")
+    if _changed_contents(current, wanted) and "trial.inputs" not in changed:
+        changed.append("trial.inputs")
     if _digest_of(current.code) != _digest_of(wanted.code) and "trial.code" not in changed:
         changed.append("trial.code")
     if changed:
@@ -98,6 +103,21 @@ def _amend(current: Pin, wanted: Pin) -> Pin:
         current, spec=wanted.spec, note=wanted.note or current.note, max_rounds=wanted.max_rounds
     )
     return merged if merged == current else replace(merged, revision=current.revision + 1)
+
+
+def _changed_contents(current: Pin, wanted: Pin) -> bool:
+    """Whether an input's content is another one.
+
+    Folders and huge files are only warned of: their fingerprint is a modification time, which also changes when
+    nothing else does.
+    """
+    changed = [
+        name for name, now in wanted.fingerprints.items() if current.fingerprints.get(name, now) != now
+    ]
+    weak = [name for name in changed if not wanted.fingerprints[name].startswith(("sha256:", "etag:"))]
+    for name in weak:
+        log.warning("input %s (%s) may have changed since the study began", name, current.inputs.get(name))
+    return len(changed) > len(weak)
 
 
 def _digest_of(code: Mapping[str, str] | None) -> str | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpo_tasks.errors import Problem, SpecError
+from hpo_tasks.errors import ConflictError, IntegrityError, Problem, SpecError
 from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps.best import previous_best
 from hpo_tasks.flow.steps.code import archive, copy_code
@@ -82,8 +82,8 @@ def prepare(spec: StudySpec, run: RunIdentity, site: Site) -> Pin:
         fingerprints=fingerprints, initial=_initial(spec, run.dag_id, site.store), max_rounds=site.max_rounds,
         code=None if code is None else copy_code(site.store, study, code), note=run.note,
     )  # fmt: skip
+    _check_store(site.ledger, study, site.store.uri)
     pinned = pin(site.store, wanted)
-    _warn_of_changed_inputs(pinned, fingerprints)
     site.ledger.create(_header(pinned, site.store.uri))
     log.info(
         "study %s: %s, %d trials in batches of %d", study, spec.name, spec.budget.trials, spec.batch_size
@@ -147,10 +147,17 @@ def _fitting(spec: StudySpec, params: Mapping[str, Any]) -> dict[str, Scalar]:
     return kept
 
 
-def _warn_of_changed_inputs(pinned: Pin, fingerprints: Mapping[str, str]) -> None:
-    for name, now in fingerprints.items():
-        if pinned.fingerprints.get(name) != now:
-            log.warning("input %s (%s) has changed since the study began", name, pinned.inputs[name])
+def _check_store(ledger: Ledger, study: str, uri: str) -> None:
+    """The study's outcomes lie in one store: another one under the same epoch would lose those of an open round."""
+    try:
+        known = ledger.study(study).header.store
+    except IntegrityError:
+        return  # there is no such study yet
+    if known != uri:
+        raise ConflictError(
+            f"epoch: study {study} of this run keeps its outcomes in {known}, not in {uri}: "
+            "trigger with another epoch, or change `store` back"
+        )
 
 
 def _header(pinned: Pin, store: str) -> StudyHeader:

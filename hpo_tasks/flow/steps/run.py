@@ -8,6 +8,9 @@ from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps.pin import Pin, read_pin
 from hpo_tasks.store.base import Store
 
+ADHOC_DAG_ID = "hpo_adhoc"
+"""The DAG that takes any study in its form: its runs have nothing to do with one another."""
+
 
 class StudyHandle(TypedDict):
     """XCom of `prepare`: where the study lies. Small, no secrets, no parameters."""

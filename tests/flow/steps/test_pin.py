@@ -73,6 +73,21 @@ def test_other_inputs_or_code_are_another_study(store, changes):
         pin(store, wanted)
 
 
+def test_other_data_at_the_same_address_is_another_study(store):
+    """Yesterday's trials and today's would not compare. A mere modification time is only warned of."""
+    pin(store, pin_of(spec_with(), inputs={"train": "/d"}, fingerprints={"train": "sha256:0"}))
+    with pytest.raises(ConflictError, match=r"trial\.inputs"):
+        pin(store, pin_of(spec_with(), inputs={"train": "/d"}, fingerprints={"train": "sha256:1"}))
+
+
+def test_a_newer_folder_is_only_warned_of(store, caplog):
+    """Its fingerprint is a time, which changes when the content does not."""
+    first = pin(store, pin_of(spec_with(), inputs={"train": "/d"}, fingerprints={"train": "folder:1"}))
+    again = pin(store, pin_of(spec_with(), inputs={"train": "/d"}, fingerprints={"train": "folder:2"}))
+    assert again == first
+    assert "may have changed" in caplog.text
+
+
 @pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"schema":1,"digest":"","spec":{}}'])
 def test_a_damaged_pin_is_named(store, text):
     """No traceback, the object's key."""

@@ -198,6 +198,17 @@ def test_the_search_may_not(runs):
     assert (other.pin.study == study.pin.study, conclusion.state) == (False, "complete")
 
 
+def test_a_study_stays_in_its_store(runs, tmp_path):
+    """Another store under the same epoch would lose the outcomes of an open round."""
+    study, _ = runs.run()
+    (tmp_path / "other").mkdir()
+    runs.store = open_store(str(tmp_path / "other"))
+    with pytest.raises(ConflictError, match="store"):
+        runs.prepare()
+    assert list(runs.store.list("")) == []
+    assert len(runs.trials(study)) == 6
+
+
 def test_previous_best_is_tried_first(runs):
     """The last study's best, run again in slot 0, as far as it fits the space of today."""
     first, _ = runs.run()
