@@ -221,6 +221,7 @@ class Ledger:
         with self._database.plain_errors():
             stored = self._get(study)
             live = read.live(self._trials(stored))
+            self._at("tell.looked")
             won: set[SlotKey] = set()
             rejected: list[tuple[SlotKey, str]] = []
             known: list[tuple[SlotKey, Outcome]] = []

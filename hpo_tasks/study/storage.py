@@ -115,7 +115,7 @@ class Database:
         return self._url.database or ""
 
     def _open(self) -> RDBStorage:
-        # RDBStorage passes the URL through str.format.
+        # RDBStorage passes the URL through str.format; SQLAlchemy 2.0 leaves braces of a path as they are.
         url = self._url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
         # Two processes that create the tables at once would both find them missing.
         if self.is_sqlite:

@@ -1,11 +1,20 @@
 """Both databases for every test that asks for `url`."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file, such as cases
+
+
+# PyTorch is an extra of some GB: without it there is nothing to test here (`make test-gp` installs it).
+collect_ignore = [] if importlib.util.find_spec("torch") else ["test_gp.py"]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "gp: needs PyTorch, see `make test-gp`")
 
 
 @pytest.fixture(scope="session")

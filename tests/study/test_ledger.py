@@ -116,6 +116,23 @@ def test_another_outcome_does_not_replace_the_record(ledger):
     assert ledger.trials(STUDY) == before
 
 
+@pytest.mark.parametrize("cls", ["oom", "complete"])
+def test_of_two_tellers_at_once_the_first_to_write_wins(url, cls):
+    """The second one has looked before the first wrote: it must notice when it writes."""
+    with Ledger(url) as first:
+        _, asked = study_with_a_round(first, count=1)
+        told = outcome(asked[0], cls=cls, values={"loss": 1.0} if cls == "complete" else {}, reason="first")
+
+        def intrude(step):
+            if step == "tell.looked":
+                assert first.tell(STUDY, [told]).told == keys(0)
+
+        with Ledger(url, at=intrude) as second:
+            report = second.tell(STUDY, [outcome(asked[0], cls="user_error", values={}, reason="second")])
+        assert (report.told, report.mismatched) == ((), keys(0))
+        assert [(trial.cls, trial.reason) for trial in first.trials(STUDY)] == [(cls, "first")]
+
+
 def test_values_come_back_bit_for_bit(ledger):
     values = [-0.0, 1e-308, 1e307, 0.1 + 0.2, 5e-324, 123456789.123456789]
     _, asked = study_with_a_round(ledger, count=len(values))

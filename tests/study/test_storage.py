@@ -157,6 +157,14 @@ def test_a_password_with_every_character_works_and_is_never_shown(postgres_url):
     assert SECRET not in str(caught.value)
 
 
+def test_a_path_with_braces_spaces_and_quotes_works(tmp_path):
+    folder = tmp_path / "a {b} {0} 100% 'q'; x"
+    folder.mkdir()
+    with Ledger(f"sqlite:///{folder}/study.db") as ledger:
+        ledger.create(header(spec()))
+    assert (folder / "study.db").exists()
+
+
 def test_a_wrong_role_is_refused(postgres_url):
     url = sqlalchemy.make_url(postgres_url).set(username="mallory", password=SECRET)
     with pytest.raises(RefusedError, match="mallory"):
