@@ -1,15 +1,12 @@
 """Which DAG a study file is: the files in the DAGs folder's `studies/`, and links to others in the embedded home."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpo_tasks.errors import InputError
 from hpo_tasks.flow.embedded.home import Home
-
-SUFFIXES = (".yaml", ".yml", ".json")
-_STEM = re.compile(r"[A-Za-z0-9_.\-]{1,196}")
+from hpo_tasks.flow.folders import FILE_NAME_RULE, SUFFIXES, dag_id_of, may_be_dag
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class StudyFile:
 
     @property
     def dag_id(self) -> str:
-        return f"hpo_{self.path.stem if self.link is None else self.link.stem}"
+        return dag_id_of(self.path if self.link is None else self.link)
 
 
 def locate(file: Path, home: Home, dags: Path) -> StudyFile:
@@ -36,11 +33,8 @@ def locate(file: Path, home: Home, dags: Path) -> StudyFile:
         InputError: its name cannot be a DAG's, or another study file has it already (names both).
     """
     path = file.resolve()
-    if not _STEM.fullmatch(file.stem) or file.stem == "adhoc" or file.name.startswith("."):
-        raise InputError(
-            f"{file.name}: the DAG is named after the file, so its name must be letters, digits, `_`, `-` and `.`, and not "
-            "`adhoc`; rename the file"
-        )
+    if not may_be_dag(file):
+        raise InputError(f"{file.name}: {FILE_NAME_RULE}")
     own = dags / "studies"
     for other in [*_of_stem(own, file.stem), *_of_stem(home.studies, file.stem)]:
         if not other.exists() or other.resolve() == path:

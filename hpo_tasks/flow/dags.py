@@ -1,6 +1,5 @@
 """The DAG factory: study files → DAGs. Imported by every task process, so nothing heavy is imported here."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +10,13 @@ from airflow.sdk import DAG, Param, get_parsing_context
 from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
 
 from hpo_tasks.errors import InputError, Problem, SpecError
+from hpo_tasks.flow.folders import FILE_NAME_RULE, dag_id_of, may_be_dag, study_files
 from hpo_tasks.flow.rounds import build_study
 from hpo_tasks.flow.steps.run import ADHOC_DAG_ID
 from hpo_tasks.spec import FormField, StudySpec, form_fields, load, planned_max_rounds
 from hpo_tasks.spec.describe import describe
 
 ADHOC_ROUNDS = 50
-SUFFIXES = (".yaml", ".yml", ".json")
 RETRIES = {
     "retries": 7,
     "retry_delay": timedelta(seconds=10),
@@ -26,21 +25,6 @@ RETRIES = {
 }
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 _NEVER = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-def dag_id_of(path: Path) -> str:
-    """`hpo_<file stem>`."""
-    return f"hpo_{path.stem}"
-
-
-def study_files(folders: list[Path]) -> dict[str, list[Path]]:
-    """Study files by DAG id. More than one file of an id (`a.yaml` beside `a.json`) is the caller's to refuse."""
-    found: dict[str, list[Path]] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*")) if folder.is_dir() else []:
-            if path.suffix in SUFFIXES and not path.name.startswith("."):
-                found.setdefault(dag_id_of(path), []).append(path)
-    return found
 
 
 def study_dags(folders: list[Path]) -> dict[str, DAG]:
@@ -75,6 +59,8 @@ def study_dag(path: Path, spec: StudySpec) -> DAG:
         start_date=_start_date(spec),
         schedule=CronDataIntervalTimetable(spec.schedule, timezone=spec.timezone) if spec.schedule else None,
         catchup=spec.catchup,
+        # What starts only when somebody asks is ready at once; what has a schedule obeys the deployment's setting.
+        is_paused_upon_creation=None if spec.schedule and not spec.paused else False,
         max_active_runs=spec.max_active_runs,
         max_active_tasks=max(16, spec.batch_size),
         tags=["hpo", *(f"{key}:{value}"[:100] for key, value in spec.tags.items())],
@@ -98,6 +84,7 @@ def adhoc_dag() -> DAG:
         start_date=_START,
         schedule=None,
         max_active_runs=16,
+        is_paused_upon_creation=False,
         tags=["hpo"],
         default_args={"owner": "hpo", **RETRIES},
     )
@@ -178,9 +165,8 @@ def _read_one(dag_id: str, paths: list[Path]) -> StudySpec:
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths)
         raise SpecError([Problem("", f"{names} would be the same DAG {dag_id}: rename or remove one")])
-    if dag_id == ADHOC_DAG_ID or not re.fullmatch(r"[A-Za-z0-9_.\-]{1,200}", dag_id):
-        raise SpecError([Problem("", "the file's name must be letters, digits, `_`, `-` and `.`, and not `adhoc`")],
-                        source=paths[0].name)  # fmt: skip
+    if not may_be_dag(paths[0]):
+        raise SpecError([Problem("", FILE_NAME_RULE)], source=paths[0].name)
     return load(paths[0])
 
 

@@ -131,7 +131,7 @@ class EmbeddedAirflow:
             "import json, pathlib\n"
             "from airflow.sdk import DAG, Asset, task\n"
             f"best = Asset(name={uri!r}, uri={uri!r})\n"
-            "with DAG('downstream', schedule=[best]):\n"
+            "with DAG('downstream', schedule=[best], is_paused_upon_creation=False):\n"
             "    @task\n"
             "    def deploy(triggering_asset_events):\n"
             "        extras = [event.extra for event in triggering_asset_events[best]]\n"

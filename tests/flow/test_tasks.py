@@ -16,6 +16,11 @@ DEFAULTS = {
 }
 
 
+def without_rounds(spec):
+    """A form may not add rounds to the DAG, so their number becomes explicit."""
+    return spec.model_copy(update={"max_rounds": None})
+
+
 @pytest.fixture(params=["", "1"])
 def anywhere(request, monkeypatch):
     """On an Airflow that others use, and on the embedded one."""
@@ -29,13 +34,13 @@ def embedded(monkeypatch):
 
 def test_the_form_as_it_is_changes_nothing(anywhere):
     """Airflow hands over every field with its default."""
-    assert spec_of_run(spec_with(), DEFAULTS) == spec_with()
+    assert without_rounds(spec_of_run(spec_with(), DEFAULTS)) == spec_with()
 
 
 def test_the_forms_fields_are_applied(anywhere):
     """And nothing else."""
     changed = spec_of_run(spec_with(), DEFAULTS | {"budget.trials": 6, "optimizer.seed": 9})
-    assert changed == spec_with(budget={"trials": 6}, optimizer={"seed": 9})
+    assert without_rounds(changed) == spec_with(budget={"trials": 6}, optimizer={"seed": 9})
 
 
 @pytest.mark.parametrize("key", ["budget.trails", "trial.command", "store", "trial.secrets"])

@@ -91,7 +91,8 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
     """Environment of every Airflow process of the embedded set-up.
 
     Recovery: a killed scheduler is noticed and its tasks are retried within about half a minute. Speed: the scheduler
-    sleeps a tenth of a second instead of one, and files are parsed anew every 10 s.
+    sleeps a tenth of a second instead of one, and files are parsed anew every 10 s. DAGs with a schedule start paused:
+    looking at the examples starts no nightly run; `hpo run` or the UI unpauses them.
     """
     cores = os.cpu_count() or 1
     options = {
@@ -99,14 +100,15 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__PLUGINS_FOLDER": str(dags.parent / "plugins"),
         "CORE__LOAD_EXAMPLES": "False",
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": str(max(4, 2 * cores)),
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "CORE__DAGBAG_IMPORT_ERROR_TRACEBACKS": "False",
         "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow / 'airflow.db'}?timeout=60",
         "API__HOST": "127.0.0.1",
         "API__PORT": str(port),
         "API__BASE_URL": f"http://127.0.0.1:{port}",

@@ -31,8 +31,9 @@ def copy_best_models(store: Store, pin: Pin, best: Sequence[Mapping[str, Any]]) 
     for row in best:
         folder = prefix if len(pin.spec.objective) == 1 else f"{prefix}{row['number']}/"
         copied |= _copy_model(store, SlotKey(pin.study, row["round"], row["slot"]), folder)
-    store.delete([key for key in store.list(prefix) if key not in copied])
-    return prefix if copied else None
+    if copied:
+        store.delete([key for key in store.list(prefix) if key not in copied])
+    return prefix if copied or any(True for _ in store.list(prefix)) else None
 
 
 def move_pointer(store: Store, pin: Pin, best: Mapping[str, Any], model: str | None) -> bool:
@@ -69,10 +70,11 @@ def _interval_end(data: bytes) -> str:
 def _copy_model(store: Store, slot: SlotKey, folder: str) -> set[str]:
     outcome = decode_outcome(store.read(slot.outcome) or b"")
     source = slot.attempt(outcome.attempt)
+    kept = set(store.list(source.model))  # `hpo prune` may have deleted it since
     copied = set()
     for artifact in outcome.artifacts:
         path = str(artifact["path"])
-        if path.startswith("model/"):
+        if path.startswith("model/") and f"{source}{path}" in kept:
             target = f"{folder}{path.removeprefix('model/')}"
             store.copy(f"{source}{path}", target)
             copied.add(target)

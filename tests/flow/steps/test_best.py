@@ -47,3 +47,6 @@ def test_the_best_model_replaces_the_one_before(store):
     store.write("studies/study/best/old.bin", b"old")
     assert copy_best_models(store, pin_for(1), [ROW]) == "studies/study/best/"
     assert list(store.list("studies/study/best/")) == ["studies/study/best/a/model.json"]
+    store.delete([f"{key.attempt(2)}model/a/model.json"])  # as `hpo prune` does; then conclude is cleared
+    assert copy_best_models(store, pin_for(1), [ROW]) == "studies/study/best/"
+    assert list(store.list("studies/study/best/")) == ["studies/study/best/a/model.json"]
