@@ -60,11 +60,14 @@ def _settle(study: OpenStudy, ledger: Ledger, open_trial: OpenTrial) -> None:
     for record in ledger.trials(study.pin.study):
         if record.outcome_digest:
             continue
+        if study.store.read(layout.batch_key(study.pin.study, record.round)) is None:
+            continue  # its ask ended before it handed out anything, so no trial of the round has begun
         trial = open_trial(read_batch(study.store, study.pin.study, record.round), record.slot)
         outcome = attempts.read_outcome(study.store, trial.request(1))
         if outcome is None:
             trial.end_job()
-        else:
+            outcome = attempts.read_outcome(study.store, trial.request(1))  # committed as its last deed?
+        if outcome is not None:
             ledger.tell(study.pin.study, [outcome])
 
 

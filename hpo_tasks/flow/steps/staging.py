@@ -7,13 +7,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo_tasks.flow.steps.attempts import request_key
+from hpo_tasks.errors import IntegrityError
+from hpo_tasks.flow.steps.attempts import MAX_OUTCOME_BYTES, request_key
 from hpo_tasks.store.base import Store
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Request
 from hpo_tasks.trial.layout import SlotKey
-
-_COMMIT_MARKERS = ("report.json", "outcome.json")
+from hpo_tasks.trial.local_files import plain_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,25 @@ class Staging:
         key = request_key(request)
         left = [*self.local.list(str(key)), *self.local.list(key.trial.checkpoint)]
         for name in left:
-            if not name.endswith(_COMMIT_MARKERS):
+            if name not in (key.request, key.report):
                 _copy(self.local, self.store, name)
         for name in (key.report, key.trial.outcome):
-            if (data := self.local.read(name)) is not None:
+            if (data := _read_marker(self.local, name)) is not None:
                 self.store.create(name, data)
-        self.local.delete([*left, key.trial.outcome, key.trial.stop])
+        self.local.delete([*left, key.report, key.trial.outcome, key.trial.stop])
+
+
+def _read_marker(local: Store, name: str) -> bytes | None:
+    """A report or outcome; b"", which is neither, for anything else that a hostile job put in its place."""
+    try:
+        return local.read(name, limit=MAX_OUTCOME_BYTES)
+    except IntegrityError:
+        return b""
 
 
 def _copy(source: Store, target: Store, name: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="hpo-staging-") as folder:
+    temporary = Path(tempfile.gettempdir())
+    with plain_errors(temporary), tempfile.TemporaryDirectory(prefix="hpo-staging-", dir=temporary) as folder:
         path = Path(folder) / "object"
         if source.download(name, path):
             target.upload(name, path)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from hpo_tasks.flow.steps.best import copy_best_models, move_pointer, previous_best
+from hpo_tasks.errors import IntegrityError
+from hpo_tasks.flow.steps.best import copy_best_models, is_announcement_due, move_pointer, previous_best
 from hpo_tasks.trial.contract import Outcome, encode_outcome
 from hpo_tasks.trial.layout import SlotKey
 from tests.flow.steps.conftest import pin_of, spec_with
@@ -35,14 +36,56 @@ def test_previous_best_is_what_the_pointer_names(store):
     assert previous_best(store, "hpo_steps") == {"x": 0.5}
 
 
+def test_a_best_is_announced_once_and_after_a_kill_again(store):
+    """A retry has the same max_tries: its try before did not end. A clear raises it: the one before did."""
+    pin = pin_for(1)
+    assert is_announcement_due(store, pin, 3, 7)
+    assert is_announcement_due(store, pin, 3, 7)
+    assert not is_announcement_due(store, pin, 3, 8)
+    assert is_announcement_due(store, pin, 4, 8)
+    assert not is_announcement_due(store, pin, 4, 9)
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"{", b"[]", b"[1]", b"null", b"{}", b'{"params": 1, "interval": 2}', b"[" * 9999]
+)
+def test_a_damaged_pointer_is_named_and_written_anew(store, damaged):
+    """The next study says what is wrong with it; a conclude is not kept from its work."""
+    store.write("best/hpo_steps.json", damaged)
+    with pytest.raises(IntegrityError, match=r"best/hpo_steps\.json: not a pointer"):
+        previous_best(store, "hpo_steps")
+    assert move_pointer(store, pin_for(1), ROW, None)
+    assert previous_best(store, "hpo_steps") == {"x": 0.5}
+
+
+def record_outcome(store, key, *paths):
+    artifacts = tuple({"path": path, "size": 2, "sha256": "0" * 64} for path in (*paths, "log.txt"))
+    outcome = Outcome(
+        key.study,
+        key.round,
+        key.slot,
+        2,
+        "complete",
+        "d",
+        "0" * 64,
+        values={"loss": 0.1},
+        artifacts=artifacts,
+    )
+    store.create(key.outcome, encode_outcome(outcome))
+
+
+def test_the_best_without_a_model_has_none(store):
+    """The model of an earlier best is not shown as its own."""
+    record_outcome(store, SlotKey("study", 0, 1))
+    store.write("studies/study/best/model.json", b"of another trial")
+    assert copy_best_models(store, pin_for(1), [ROW]) is None
+    assert list(store.list("studies/study/best/")) == []
+
+
 def test_the_best_model_replaces_the_one_before(store):
     """Files of an earlier best do not stay beside it."""
     key = SlotKey("study", 0, 1)
-    outcome = Outcome(
-        "study", 0, 1, 2, "complete", "d", "0" * 64, values={"loss": 0.1},
-        artifacts=({"path": "model/a/model.json", "size": 2, "sha256": "0" * 64}, {"path": "log.txt", "size": 1, "sha256": "0" * 64}),
-    )  # fmt: skip
-    store.create(key.outcome, encode_outcome(outcome))
+    record_outcome(store, key, "model/a/model.json")
     store.write(f"{key.attempt(2)}model/a/model.json", b"{}")
     store.write("studies/study/best/old.bin", b"old")
     assert copy_best_models(store, pin_for(1), [ROW]) == "studies/study/best/"
