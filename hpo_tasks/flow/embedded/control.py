@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hpo_tasks.flow.embedded.supervisor import answers
 
 START_TIMEOUT_S = 120.0
 DEFAULT_PORT = 8080
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def stop(home: Home, *, grace_s: float = 30.0) -> bool:
         return False
     pid = _holder(home)
     if pid is not None:
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it ended just now
+            os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while is_held(home.lock) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -118,8 +121,8 @@ def _wait_until_ready(home: Home, progress: Callable[[str], None]) -> Running:
 
 def _port() -> int:
     wanted = os.environ.get("HPO_PORT")
-    if wanted is not None and not wanted.isdigit():
-        raise InputError(f"HPO_PORT: must be a port number, got {wanted!r}")
+    if wanted is not None and not (wanted.isdecimal() and int(wanted) <= MAX_PORT):
+        raise InputError(f"HPO_PORT: must be a port number (up to {MAX_PORT}), got {wanted!r}")
     for candidate in [int(wanted)] if wanted else [DEFAULT_PORT, 0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,7 +57,8 @@ class Supervisor:
         """Prepare the database, start everything, watch until SIGTERM or SIGINT, end everything."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        kill_leftovers(str(self.home.root))
+        self.home.state.unlink(missing_ok=True)  # of a supervisor that was killed: its port is not ours
+        kill_leftovers(mark_of(self.home))
         try:
             self._set_up_once()
             for name in PARTS:
@@ -84,7 +84,7 @@ class Supervisor:
             raise SystemExit(f"airflow {arguments[0]} failed: see {self.home.airflow / 'logs' / 'setup.log'}")
 
     def _start(self, name: str) -> None:
-        mark = f"{self.home.root}:{name}:{time.monotonic_ns()}"
+        mark = f"{mark_of(self.home)}{name}:{time.monotonic_ns()}"
         with self._log(name) as log:
             process = subprocess.Popen(
                 PARTS[name],
@@ -112,8 +112,7 @@ class Supervisor:
             time.sleep(0.2)
 
     def _end(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.home.state.unlink()
+        self.home.state.unlink(missing_ok=True)
         for part in self.parts.values():
             if part.process.poll() is None:
                 part.process.terminate()
@@ -121,7 +120,7 @@ class Supervisor:
         for part in self.parts.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 part.process.wait(max(0.1, deadline - time.monotonic()))
-        kill_leftovers(str(self.home.root))
+        kill_leftovers(mark_of(self.home))
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -142,9 +141,14 @@ def answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=2) as reply:
             health = json.load(reply)
-    except (OSError, ValueError, urllib.error.URLError):
+        return all(health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor"))
+    except (OSError, ValueError, LookupError, TypeError):  # nobody there, or somebody else
         return False
-    return all(health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor"))
+
+
+def mark_of(home: Home) -> str:
+    """What the marks of this home's parts start with, and of no other's (`.hpo2` beside `.hpo`)."""
+    return f"{home.root}:"
 
 
 def kill_leftovers(mark: str) -> None:
