@@ -36,9 +36,7 @@ def build_study(
     for round_ in range(rounds):
         before = round_body(round_, rounds=rounds, slots=slots, prepare=prepare, after=before)
     alias = best_alias(dag.dag_id)
-    conclude = ConcludeOperator(
-        task_id="conclude", trigger_rule=TriggerRule.ALL_DONE, inlets=[alias], outlets=[alias]
-    )
+    conclude = ConcludeOperator(task_id="conclude", trigger_rule=TriggerRule.ALL_DONE, outlets=[alias])
     before >> conclude
 
 

@@ -44,6 +44,11 @@ def summary_key(study: str) -> str:
     return f"{study_prefix(study)}summary.json"
 
 
+def announced_key(study: str) -> str:
+    """Which best was announced as an Asset event."""
+    return f"{study_prefix(study)}announced.json"
+
+
 def code_key(study: str) -> str:
     """The archive of `trial.code.dir`, copied once per study."""
     return f"{study_prefix(study)}code.tar.gz"

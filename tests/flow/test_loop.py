@@ -25,6 +25,17 @@ def store(airflow, *parts):
     return airflow.home.store.joinpath(*parts)
 
 
+def asset_events(airflow, dag_id, run_id):
+    """Asset events of one run. Airflow 3.3 answers 500 while a run that an event started is queued: ask again."""
+
+    def answer():
+        reply = airflow.http.get("/assets/events", params={"source_dag_id": dag_id})
+        return reply.json() if reply.status_code == 200 else None
+
+    events = until(answer, what="an answer about asset events")["asset_events"]
+    return [event for event in events if event["source_run_id"] == run_id]
+
+
 @pytest.fixture(scope="module")
 def plain(airflow):
     """A finished run of the plain study: (dag id, run id)."""
@@ -79,8 +90,7 @@ def test_summary_and_best_model(airflow, plain):
 
 def test_the_best_is_announced_as_an_asset(airflow, plain):
     """One event, with what a downstream DAG needs."""
-    events = airflow.http.get("/assets/events", params={"source_dag_id": plain[0]}).json()["asset_events"]
-    mine = [event for event in events if event["source_run_id"] == plain[1]]
+    mine = asset_events(airflow, *plain)
     assert [event["uri"] for event in mine] == ["hpo://hpo_plain/best"]
     assert mine[0]["extra"]["study"] == study_of(*plain)
     assert set(mine[0]["extra"]) >= {"params", "values", "model"}
@@ -114,8 +124,7 @@ def test_clearing_a_finished_run_adds_nothing(airflow, plain):
     until(lambda: airflow.run(*plain)["state"] in ("queued", "running"), what="the cleared run to start")
     assert airflow.finish(*plain) == "success"
     assert (ledger(airflow).trials(study_of(*plain)), len(airflow.trained())) == before
-    events = airflow.http.get("/assets/events", params={"source_dag_id": plain[0]}).json()["asset_events"]
-    assert len([event for event in events if event["source_run_id"] == plain[1]]) == 1
+    assert len(asset_events(airflow, *plain)) == 1
 
 
 def test_another_epoch_is_a_new_study(airflow, plain):
@@ -285,7 +294,14 @@ def create_backfill(airflow, dag_id, behaviour):
         "dag_id": dag_id, "from_date": "2026-03-01T00:00:00Z", "to_date": "2026-03-02T23:00:00Z",
         "reprocess_behavior": behaviour, "max_active_runs": 2, "run_backwards": False, "dag_run_conf": {},
     }  # fmt: skip
-    return airflow.http.post("/backfills", json=body).raise_for_status().json()["id"]
+
+    def made():
+        reply = airflow.http.post(
+            "/backfills", json=body
+        )  # 503: SQLite was busy; Airflow's own word is to try again
+        return reply.raise_for_status().json()["id"] if reply.status_code != 503 else None
+
+    return until(made, what=f"a backfill of {dag_id}")
 
 
 def test_each_interval_reads_its_own_data(airflow):
