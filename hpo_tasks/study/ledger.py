@@ -18,7 +18,7 @@ from hpo_tasks.spec.model import Scalar, StudySpec
 from hpo_tasks.study import plan, read, summary, tables, write
 from hpo_tasks.study.identity import round_seed
 from hpo_tasks.study.plan import Batch, Finished
-from hpo_tasks.study.propose import History, Proposal, propose
+from hpo_tasks.study.propose import History, Proposals, propose
 from hpo_tasks.study.read import StoredStudy, StoredTrial
 from hpo_tasks.study.records import Asked, StudyHeader, StudyRecord, StudyState, TellReport, TrialRecord
 from hpo_tasks.study.samplers import quiet
@@ -139,21 +139,22 @@ class Ledger:
             InputError: no configuration satisfies the constraints, or the sampler cannot be had.
             IntegrityError: the study was never created, or edited by hand.
         """
-        with self._locked(study) as lock:
+        with self._database.plain_errors():
             stored = self._get(study)
-            trials = self._trials(stored, with_sampler_attrs=True)
+            proposals = self._propose(stored, spec, round_, count, initial)
+        with self._locked(study) as lock:
+            trials = self._trials(stored)
             self._sweep(trials)
             self._at("ask.looked")
-            records = [_record(trial) for trial in read.live(trials).values()]
-            there = {record.slot: record.batch for record in records if record.round == round_}
-            size = max(there.values(), default=count)
-            before = [record for record in records if record.round < round_]
-            missing = size if len(there) < size else 0
-            batch = self._open_round(stored, spec, before, round_, missing, initial=initial)
-            for slot, proposal in enumerate(batch):
+            there = {slot for (number, slot) in read.live(trials) if number == round_}
+            # Before the trials: a retry that finds all of them does not propose again.
+            self._note_opening(stored, round_, proposals)
+            for slot, proposal in enumerate(proposals.batch):
                 if slot not in there:
                     lock.confirm()
-                    template = write.template(spec, proposal, SlotKey(study, round_, slot), batch=len(batch))
+                    template = write.template(
+                        spec, proposal, SlotKey(study, round_, slot), len(proposals.batch)
+                    )
                     self._database.optuna.create_new_trial(stored.row, template)
                     self._at(f"ask.created.{slot}")
             trials = self._trials(stored)
@@ -163,34 +164,45 @@ class Ledger:
         found = map(_record, read.live(trials).values())
         return [Asked(r.number, r.round, r.slot, r.params, r.seed) for r in found if r.round == round_]
 
-    def _open_round(  # noqa: PLR0913 - the other half of ask
+    def _propose(
         self,
         stored: StoredStudy,
         spec: StudySpec,
-        before: Sequence[TrialRecord],
         round_: int,
         count: int,
-        *,
         initial: Sequence[Mapping[str, Scalar]],
-    ) -> Sequence[Proposal]:
-        """Note that the round is open; propose its whole batch from the history before it (count 0: nothing)."""
+    ) -> Proposals:
+        """Propose the round's whole batch from the history before it; nothing if all its trials are there.
+
+        Needs no lock, and holds none, as it may take minutes.
+        """
         with self._database.reading() as connection:
+            live = read.live(read.stored_trials(connection, stored, with_sampler_attrs=True))
             noted = read.rounds(connection, stored.row)
-        note = noted.get(round_, {"opened": [], "sampler": {}, "exhausted": False})
+        records = [_record(trial) for trial in live.values()]
+        there = [record.batch for record in records if record.round == round_]
+        size = max(there, default=count)
+        if len(there) >= size:
+            return Proposals()
+        attrs: dict[str, Any] = {}
+        for number in sorted(number for number in noted if number < round_):
+            attrs |= noted[number]["sampler"]
+        history = History([record for record in records if record.round < round_], attrs)
+        seed = round_seed(spec.optimizer.seed, stored.header.study_id, round_)
+        proposals = propose(spec, seed, history, size, initial)
+        self._at("ask.proposed")
+        return proposals
+
+    def _note_opening(self, stored: StoredStudy, round_: int, proposals: Proposals) -> None:
+        """Note when the round was opened, and what the proposal left beside its trials."""
+        with self._database.reading() as connection:
+            note = read.rounds(connection, stored.row).get(
+                round_, {"opened": [], "sampler": {}, "exhausted": False}
+            )
         note["opened"].append(datetime.now(UTC).isoformat())
-        batch: Sequence[Proposal] = ()
-        if count:
-            attrs: dict[str, Any] = {}
-            for number in sorted(noted):
-                attrs |= noted[number]["sampler"] if number < round_ else {}
-            seed = round_seed(spec.optimizer.seed, stored.header.study_id, round_)
-            proposals = propose(spec, seed, History(before, attrs), count, initial)
-            batch = proposals.batch
-            note |= {"sampler": dict(proposals.study_attrs), "exhausted": len(batch) < count}
-            self._at("ask.proposed")
-        # Before the trials: a retry that finds all of them does not propose again.
+        note["sampler"] |= proposals.study_attrs
+        note["exhausted"] |= proposals.exhausted
         self._database.optuna.set_study_system_attr(stored.row, f"{tables.ROUND}{round_}", note)
-        return batch
 
     def _sweep(self, trials: Sequence[StoredTrial]) -> None:
         """Fail what would stay RUNNING for ever: trials without a key, and all but the first of one key."""

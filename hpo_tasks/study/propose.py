@@ -54,12 +54,14 @@ class Proposals:
     """A batch.
 
     Attributes:
-        batch: in slot order; shorter than asked for if the space is exhausted.
+        batch: in slot order.
         study_attrs: what the sampler changed beside the trials.
+        exhausted: the batch is shorter than asked for, as there is no other configuration.
     """
 
-    batch: tuple[Proposal, ...]
-    study_attrs: Mapping[str, Any]
+    batch: tuple[Proposal, ...] = ()
+    study_attrs: Mapping[str, Any] = field(default_factory=dict)
+    exhausted: bool = False
 
 
 Found = tuple[Configuration, Mapping[str, Any]]
@@ -109,7 +111,7 @@ def propose(
         batch.append(Proposal(params, "initial", attrs))
     while len(batch) < count and (found := search.next()) is not None:
         batch.append(Proposal(found[0], source, found[1]))
-    return Proposals(tuple(batch), search.draws.changed_study_attrs())
+    return Proposals(tuple(batch), search.draws.changed_study_attrs(), exhausted=len(batch) < count)
 
 
 def _search(spec: StudySpec, seed: int, history: History) -> "_Search":

@@ -51,7 +51,7 @@ def finish(connection: Connection, trial: int, verdict: Verdict) -> bool:
     return True
 
 
-def template(spec: StudySpec, proposal: Proposal, key: SlotKey, *, batch: int) -> FrozenTrial:
+def template(spec: StudySpec, proposal: Proposal, key: SlotKey, batch: int) -> FrozenTrial:
     """A trial for Optuna to create in one transaction: state, key, parameters, and what the sampler keeps with it.
 
     Args:
