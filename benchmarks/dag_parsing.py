@@ -17,6 +17,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hpo_tasks.flow.dags import study_dags
+
 ROOT = Path(__file__).parents[1]
 IMPORT = "import time; start = time.perf_counter(); import runpy; runpy.run_path({path!r}); print(time.perf_counter() - start)"
 
@@ -43,8 +45,6 @@ def main() -> None:
 
 def parse(dags: Path) -> float:
     """Seconds to build the DAGs of all study files, imports done before."""
-    from hpo_tasks.flow.dags import study_dags
-
     start = time.perf_counter()
     found = study_dags([dags / "studies"])
     taken_s = time.perf_counter() - start

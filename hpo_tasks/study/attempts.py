@@ -66,7 +66,9 @@ class Forgo:
 Step = Launch | Wait | Report | Decide | Forgo
 
 
-def next_step(newest: AttemptView, *, max_attempts: int, past_deadline: bool) -> Step:
+def next_step(  # noqa: PLR0911 - one return for each case
+    newest: AttemptView, *, max_attempts: int, past_deadline: bool
+) -> Step:
     """Decide what to do for a trial that has no outcome yet.
 
     Args:
