@@ -127,11 +127,17 @@ class TrainOperator(StudyOperator):
             self._stop()
 
     def slot_label(self, ti: Any) -> str:
-        """The slot's parameters in a few words, for the Airflow grid."""
+        """The slot's parameters in a few words, for the Airflow grid.
+
+        Airflow asks before and after the work. The task does not fail for a label's sake.
+        """
         if self._label is None:
             from hpo_tasks.flow.tasks import slot_label
 
-            self._label = slot_label(_handle_of(ti), self.round_, self.slot)
+            try:
+                self._label = slot_label(_handle_of(ti), self.round_, self.slot)
+            except HpoError:
+                return f"slot {self.slot}"
         return self._label
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hpo_tasks.errors import Problem, SpecError, UnavailableError
+from hpo_tasks.errors import InputError, Problem, RefusedError, SpecError, UnavailableError
+from hpo_tasks.trial.local_files import plain_errors
 
 HASH_LIMIT_BYTES = 1 << 30
 S3Client = Callable[[], Any]
@@ -32,6 +33,8 @@ def fingerprint_inputs(inputs: Mapping[str, str], s3: S3Client) -> dict[str, str
             found[name] = _fingerprint(uri, s3)
         except (OSError, LookupError) as error:
             problems.append(Problem(f"trial.inputs.{name}", f"cannot read {uri}: {_reason(error)}"))
+        except RefusedError as error:
+            problems.append(Problem(f"trial.inputs.{name}", str(error)))
     if problems:
         raise SpecError(problems)
     return found
@@ -43,6 +46,11 @@ def bring_inputs(
     """Copy inputs that lie on S3 into this host's cache, once per content; the others stay where they are.
 
     Returns: name → local path, or the input as it was if it is not on S3.
+
+    Raises:
+        InputError: an input has changed since it was fingerprinted.
+        RefusedError: S3 or this host's disk says no.
+        UnavailableError: S3 does not answer.
     """
     return {
         name: _cached(uri, fingerprints.get(name, ""), cache, s3) if uri.startswith("s3://") else uri
@@ -68,18 +76,17 @@ def _fingerprint(uri: str, s3: S3Client) -> str:
 
 
 def _head(uri: str, s3: S3Client) -> Any:
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import ClientError
+
+    from hpo_tasks.trial.s3_errors import BOTO_ERRORS, explain, is_missing
 
     parts = urlsplit(uri)
     try:
         return s3().head_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status >= 500:
-            raise UnavailableError(f"{uri}: S3 answers {status}; try again later") from None
-        raise LookupError("there is no such object" if status == 404 else f"S3 answers {status}") from None
-    except BotoCoreError as error:
-        raise UnavailableError(f"{uri}: S3 does not answer: {error}") from None
+    except BOTO_ERRORS as error:
+        if isinstance(error, ClientError) and is_missing(error):
+            raise LookupError("there is no such object") from None
+        raise explain(error, uri) from None
 
 
 def _cached(uri: str, fingerprint: str, cache: Path, s3: S3Client) -> str:
@@ -88,20 +95,35 @@ def _cached(uri: str, fingerprint: str, cache: Path, s3: S3Client) -> str:
     target = folder / Path(parts.path).name
     if target.exists():
         return str(target)
-    folder.mkdir(parents=True, exist_ok=True)
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    handle, temporary = tempfile.mkstemp(dir=folder)
-    os.close(handle)
-    try:
-        s3().download_file(parts.netloc, parts.path.lstrip("/"), temporary)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except (BotoCoreError, ClientError) as error:
-        raise UnavailableError(f"{uri}: cannot be copied to this host: {error}") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder)
+        os.close(handle)
+        try:
+            _download(uri, temporary, s3)
+            if _fingerprint(uri, s3) != fingerprint:
+                raise InputError(
+                    f"{uri} has changed since the study began: put it back, or start a new study with another epoch"
+                )
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
     return str(target)
+
+
+def _download(uri: str, target: str, s3: S3Client) -> None:
+    from boto3.exceptions import Boto3Error
+
+    from hpo_tasks.trial.s3_errors import BOTO_ERRORS, explain
+
+    parts = urlsplit(uri)
+    try:
+        s3().download_file(parts.netloc, parts.path.lstrip("/"), target)
+    except Boto3Error as error:  # the transfer's own retries are used up
+        raise UnavailableError(f"{uri}: cannot be copied to this host: {error}") from None
+    except BOTO_ERRORS as error:
+        raise explain(error, uri) from None
 
 
 def _reason(error: Exception) -> str:

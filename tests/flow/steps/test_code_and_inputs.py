@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hpo_tasks.errors import SpecError
+from hpo_tasks.errors import InputError, RefusedError, SpecError
 from hpo_tasks.flow.steps.code import archive
 from hpo_tasks.flow.steps.inputs import bring_inputs, fingerprint_inputs
+from hpo_tasks.trial.s3_objects import new_client
 
 
 def no_s3():
@@ -82,6 +83,39 @@ def test_inputs_on_s3_are_brought_once(s3, tmp_path):
     assert Path(brought["train"]).read_text() == "a,b\n"
     assert brought["local"] == "/data"
     assert bring_inputs(inputs, prints, tmp_path, no_s3) == brought
+
+
+def test_an_input_that_changed_since_it_was_pinned_is_not_taken(s3, tmp_path):
+    """Trials on another host would compare with those on the old data."""
+    bucket = s3.new_bucket()
+    s3.client().put_object(Bucket=bucket, Key="train.csv", Body=b"old")
+    inputs = {"train": f"s3://{bucket}/train.csv"}
+    prints = fingerprint_inputs(inputs, s3.client)
+    s3.client().put_object(Bucket=bucket, Key="train.csv", Body=b"new")
+    with pytest.raises(InputError, match="has changed"):
+        bring_inputs(inputs, prints, tmp_path, s3.client)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_input_that_is_gone_or_has_no_room_is_named(s3, tmp_path):
+    """What a person can mend is one message, whichever library raises it."""
+    bucket = s3.new_bucket()
+    with pytest.raises(RefusedError, match=f"s3://{bucket}/gone"):
+        bring_inputs({"train": f"s3://{bucket}/gone"}, {}, tmp_path, s3.client)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RefusedError, match="not a folder"):
+        bring_inputs({"train": f"s3://{bucket}/gone"}, {}, tmp_path / "file", s3.client)
+
+
+def test_missing_credentials_are_named_at_once(monkeypatch, tmp_path):
+    """With the field, and not after an hour of retries."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(SpecError, match=r"trial\.inputs\.train: .*credentials"):
+        fingerprint_inputs({"train": "s3://bucket/key"}, new_client)
 
 
 def test_a_missing_object_on_s3_is_named(s3):
