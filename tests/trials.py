@@ -43,6 +43,18 @@ def marked(marker: str) -> list[int]:
     return found
 
 
+def holding(folder: Path, text: str) -> list[Path]:
+    """What below the folder holds the text, in its content or its name."""
+    return [path for path in folder.rglob("*") if text in path.name or text.encode() in _content(path)]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:  # a running trial's: gone meanwhile
+        return b""
+
+
 class Study:
     """A folder store with one study in it; makes requests and reads what came of them.
 

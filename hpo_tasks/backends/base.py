@@ -33,7 +33,11 @@ class Backend(Protocol):
         """Start the job, unless one of this name is pending, running or ended: then do nothing (adopt it).
 
         Safe to repeat after a crash at any point, and to call from two processes at once: one job runs.
-        The job finds its request at `AttemptKey.request` in the object store; the caller has written it.
+        The job finds its request at `AttemptKey.request` in the object store; the caller has written it. Values of
+        its secrets are the backend's to get, and to hand over on another way.
+
+        Raises:
+            InputError: a secret has no value that a job could get; names the field.
         """
 
     def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:

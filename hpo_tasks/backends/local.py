@@ -29,6 +29,7 @@ from hpo_tasks.backends.base import JobStatus
 from hpo_tasks.errors import InputError, IntegrityError, RefusedError, UnavailableError
 from hpo_tasks.trial import processes
 from hpo_tasks.trial.contract import MAX_DOCUMENT_BYTES, MAX_LOG_TAIL_BYTES, Request, canonical_json
+from hpo_tasks.trial.environment import SECRET_PREFIX
 from hpo_tasks.trial.folder_objects import FolderObjects
 from hpo_tasks.trial.layout import AttemptKey, study_prefix
 from hpo_tasks.trial.local_files import plain_errors
@@ -43,6 +44,9 @@ HARD_END_MARGIN_S = 1800.0
 KILL_PATIENCE_S = 10.0
 _MAX_LOG_BYTES = 16 << 20
 
+ReadSecrets = Callable[[Sequence[str]], Mapping[str, str]]
+"""Gives the values of the named secrets, name → value."""
+
 
 class LocalBackend:
     """Implements `Backend` on this host.
@@ -50,7 +54,7 @@ class LocalBackend:
     Where the kernel allows, each job runs in namespaces of its own (sandbox.py); else in its own session only.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two that matter, and options
         self,
         root: str | Path,
         state_dir: Path,
@@ -58,6 +62,7 @@ class LocalBackend:
         hide: Sequence[Path] = (),
         show: Sequence[Path] = (),
         isolate: bool = True,
+        secrets: ReadSecrets = lambda _: {},
     ) -> None:
         """Nothing is made yet.
 
@@ -67,6 +72,8 @@ class LocalBackend:
             hide: folders and files that jobs must not see, where namespaces are available.
             show: what they see all the same inside of those. The job's own study and Python are shown always.
             isolate: False runs jobs without namespaces even where they are available.
+            secrets: asked for a request's secrets whenever a job is started, and only then. The values go into the
+                environment of the job's processes and nowhere else; `submit` raises what this raises.
 
         Raises:
             InputError: the root is no folder: a local trial gets no credentials, so its files are staged.
@@ -80,6 +87,7 @@ class LocalBackend:
         self._hide = tuple(hide)
         self._show = tuple(show)
         self._isolate = isolate
+        self._secrets = secrets
         self._started: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -132,6 +140,7 @@ class LocalBackend:
     def _start(self, request: Request, key: AttemptKey, lock: int) -> None:
         folder = self._folder(request.job)
         scratch = folder / "scratch"
+        secrets = self._secrets(request.secrets) if request.secrets else {}
         cpus = (
             host_shares.take(self._state / "cpus", host_shares.processors(), request.threads)
             or host_shares.Share()
@@ -143,7 +152,7 @@ class LocalBackend:
                 with (folder / "runner.log").open("ab") as log:
                     process = subprocess.Popen(
                         [*wait, *self._argv(key, scratch)],
-                        env=_environment(scratch, cpus.names, gpus.names),
+                        env=_environment(scratch, cpus.names, gpus.names, secrets),
                         cwd="/",
                         stdin=subprocess.DEVNULL,
                         stdout=log,
@@ -317,10 +326,13 @@ def _key(job: str) -> AttemptKey:
         raise RefusedError(f"local backend: {error}") from None
 
 
-def _environment(scratch: Path, cpus: Sequence[str], gpus: Sequence[str]) -> dict[str, str]:
+def _environment(
+    scratch: Path, cpus: Sequence[str], gpus: Sequence[str], secrets: Mapping[str, str]
+) -> dict[str, str]:
     """All variables of the runner. Nothing of ours: the user's program can read them."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     variables = {"PATH": path, "HPO_SCRATCH": str(scratch), "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    variables |= {SECRET_PREFIX + name: value for name, value in secrets.items()}
     return variables | ({"HPO_CPUS": ",".join(cpus)} if cpus else {})
 
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo_tasks.errors import InputError
+from hpo_tasks.errors import InputError, RefusedError
 from hpo_tasks.spec.model import StoreRef
 
 STUDY_DB_CONNECTION = "hpo_study_db"
@@ -70,6 +70,29 @@ def _study_db() -> str:
             f"study database: there is neither an Airflow connection `{STUDY_DB_CONNECTION}` nor HPO_STUDY_DB; create "
             f"the connection: airflow connections add {STUDY_DB_CONNECTION} --conn-uri postgresql://user:password@host/db"
         ) from None
+
+
+def connection_password(connection: str) -> str | None:
+    """Password of an Airflow connection, masked in the task's log; "" if it has none, None if there is no such one.
+
+    Raises:
+        RefusedError: this task may not read the connection.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
+    from airflow.sdk.log import mask_secret
+
+    try:
+        password = BaseHook.get_connection(connection).password
+    except AirflowNotFoundException:
+        return None
+    except AirflowSecretsBackendAccessDenied:
+        raise RefusedError(
+            f"Airflow does not let this task read the connection `{connection}`: allow it"
+        ) from None
+    if password:
+        mask_secret(password)
+    return password or ""
 
 
 def _hidden_folders() -> tuple[Path, ...]:

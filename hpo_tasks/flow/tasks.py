@@ -12,7 +12,7 @@ from airflow.sdk import Asset, Context
 from hpo_tasks.errors import HpoError, Problem, SpecError
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
-from hpo_tasks.flow.settings import Deployment, read_deployment
+from hpo_tasks.flow.settings import Deployment, connection_password, read_deployment
 from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
 from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems, trust_problems
@@ -47,6 +47,7 @@ def prepare_task(
         store=store,
         ledger=_open_ledger(deployment),
         s3=lambda: _s3_client(reference["connection"]),
+        password_of=connection_password,
         base=study_file.resolve().parent if study_file else None,
         max_rounds=rounds,
     )
@@ -196,7 +197,7 @@ def _open_ledger(deployment: Deployment) -> Any:
 def _trials_of(study: OpenStudy, handle: Mapping[str, Any]) -> "OpenTrial":
     from hpo_tasks.flow.steps.local import open_trial
 
-    return lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle))
+    return lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle), connection_password)
 
 
 def _s3_of(handle: Mapping[str, Any]) -> Callable[[], Any]:

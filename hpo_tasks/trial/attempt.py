@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from hpo_tasks.trial.contract import (
     canonical_json,
     params_sha256,
 )
-from hpo_tasks.trial.environment import program_environment
+from hpo_tasks.trial.environment import handed_secrets, program_environment
 from hpo_tasks.trial.layout import AttemptKey
 from hpo_tasks.trial.local_files import plain_errors
 from hpo_tasks.trial.metrics import MAX_LINE_BYTES, Reports
@@ -31,6 +31,7 @@ from hpo_tasks.trial.openat import open_regular
 from hpo_tasks.trial.patterns import OutputPatterns
 from hpo_tasks.trial.printable import last_lines, one_line
 from hpo_tasks.trial.program import Program
+from hpo_tasks.trial.redaction import RedactedStream, Redactor
 from hpo_tasks.trial.signals import Signals
 from hpo_tasks.trial.stop_watch import StopWatch
 from hpo_tasks.trial.verdict import Ending, Verdict, judge
@@ -39,6 +40,7 @@ from hpo_tasks.trial.workspace import Workspace
 MAX_METRICS_BYTES = 64 << 20
 LIVE_LOG_S = 1.0
 MAX_ERROR_CHARS = 300
+MAX_ERROR_BYTES = 16 << 10
 
 
 @dataclass(slots=True)
@@ -56,6 +58,9 @@ class Attempt:
     request: Request
     space: Workspace
     signals: Signals
+    _secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _redactor: Redactor = field(default_factory=Redactor)
+    _output: RedactedStream = field(default_factory=lambda: Redactor().stream())
     _log: CappedLog = field(default_factory=CappedLog)
     _reports: Reports = field(default_factory=Reports)
     _patterns: OutputPatterns | None = None
@@ -75,7 +80,7 @@ class Attempt:
         request = self.request
         return Outcome(
             study=request.study, round=request.round, slot=request.slot, attempt=request.attempt,
-            cls=verdict.cls, reason=verdict.reason, values=verdict.values, metrics=verdict.metrics,
+            cls=verdict.cls, reason=self._redactor.text(verdict.reason), values=verdict.values, metrics=verdict.metrics,
             spec_digest=request.spec_digest, params_sha256=params_sha256(request.params), attempts=request.attempt,
             started_at=started_at.isoformat(timespec="milliseconds"),
             ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -88,6 +93,7 @@ class Attempt:
         """Prepare the scratch folder, run the program, classify how it ended."""
         request = self.request
         try:
+            self._take_secrets()
             self.space.prepare(request, self.objects)
             self._restored = artifacts.restore_checkpoint(
                 self.objects, self.key, self.space.places.checkpoint
@@ -103,6 +109,15 @@ class Attempt:
         verdict = judge(ending, self._reports, objectives=request.objectives, thresholds=request.thresholds)
         return ending, verdict
 
+    def _take_secrets(self) -> None:
+        """Read the secrets' values; from now on they are kept out of all that the program says."""
+        request = self.request
+        self._secrets = handed_secrets(request.secrets, os.environ)
+        self._redactor = Redactor(self._secrets.values())
+        self._output = self._redactor.stream()
+        self._reports.redact = self._redactor.text
+        self._reports.asked_for = {*request.objectives, *request.thresholds}
+
     def _run_program(self) -> Ending:
         """Start and watch the program; afterwards nothing of it is alive."""
         request, places = self.request, self.space.places
@@ -113,6 +128,7 @@ class Attempt:
             env=program_environment(
                 request, places,
                 path=environ.get("PATH", os.defpath), gpus=environ.get("CUDA_VISIBLE_DEVICES", ""),
+                secrets=self._secrets,
             ),
             folder=places.work,
             timeout_s=request.timeout_s, grace_s=request.grace_s, memory_bytes=request.memory_bytes,
@@ -124,6 +140,7 @@ class Attempt:
             ending = program.run()
         finally:
             stop.end()
+        self._log.write(self._output.finish())
         if self._patterns is not None:
             self._patterns.finish()
         return replace(ending, message=self._call_error())
@@ -140,7 +157,7 @@ class Attempt:
         return [sys.executable, "-P", "-m", "hpo_tasks.trial.call", str(self.space.call)]
 
     def _take_output(self, piece: bytes) -> None:
-        self._log.write(piece)
+        self._log.write(self._output.feed(piece))
         if self._patterns is not None:
             self._patterns.feed(piece)
 
@@ -170,7 +187,9 @@ class Attempt:
     def _call_error(self) -> str:
         """What a Python callable raised, if it did; the file is the program's, so anything may be in it."""
         with suppress(OSError), open_regular(self.space.call_error) as file:
-            return one_line(file.read(4 * MAX_ERROR_CHARS).decode(errors="replace"), MAX_ERROR_CHARS)
+            redacted = self._redactor.stream()  # where the file is cut, half a value may be left
+            message = redacted.feed(file.read(MAX_ERROR_BYTES)) + redacted.finish()
+            return one_line(message.decode(errors="replace"), MAX_ERROR_CHARS)
         return ""
 
     def _keep(self, verdict: Verdict) -> tuple[Verdict, list[dict[str, Any]]]:
@@ -179,7 +198,8 @@ class Attempt:
         try:
             artifacts.upload_checkpoint(self.objects, self.key, self.space.places.checkpoint)
         except InputError as error:
-            self._log.write(f"\n[{error}; the checkpoint is not kept]\n".encode())
+            remark = self._redactor.text(f"\n[{error}; the checkpoint is not kept]\n")
+            self._log.write(remark.encode())
         if verdict.cls in HAS_VALUES or verdict.cls == "stopped":
             own = self.space.model_dir(self.request)
             folders = [self.space.places.model, *([own] if own else [])]

@@ -48,6 +48,7 @@ class Request:
         program: {"command": [argv…]} | {"entry_point": "module:callable"} | {"trainer": name, "options": {…}}.
         metrics: [{"name":…, "regex":…}] to be read from standard output; usually empty.
         env, inputs: as in the study file, inputs with their URIs rendered.
+        secrets: names of the secrets that the program gets. Never their values: requests lie in the object store.
         code: {"archive": key relative to the store's root, "sha256":…} or None; unpacked as working directory.
         model_dir: folder (relative to the working directory) that the program writes by itself, or None.
         threads, gpus, memory_bytes: resources; memory_bytes None = no limit.
@@ -69,6 +70,7 @@ class Request:
     metrics: tuple[Mapping[str, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
     code: Mapping[str, str] | None = None
     model_dir: str | None = None
     clean_model_dir: bool = False
@@ -253,6 +255,7 @@ _REQUEST_CHECKS = _KEY_CHECKS | {
     "metrics": checks.items(checks.record(name=_name, regex=checks.text(1000, min_chars=1)), 100),
     "env": checks.mapping(checks.argument),
     "inputs": checks.mapping(checks.argument),
+    "secrets": checks.items(checks.pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable's name"), 100),
     "code": checks.optional(checks.record(archive=checks.relative_path, sha256=_sha256)),
     "model_dir": checks.optional(checks.relative_path),
     "clean_model_dir": checks.boolean,

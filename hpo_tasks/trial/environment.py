@@ -1,13 +1,16 @@
 """The environment of the user's program: what the request says, what a program needs to start, and HPO_*. No more."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo_tasks.errors import InputError
+from hpo_tasks.errors import InputError, UnavailableError
 from hpo_tasks.trial.command_line import value_text
 from hpo_tasks.trial.contract import Request
 
+SECRET_PREFIX = "HPO_SECRET_"  # noqa: S105 - the beginning of a name
+"""The runner gets the value of the secret NAME as HPO_SECRET_NAME; its program gets it as NAME."""
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -41,7 +44,21 @@ class Places:
     model: Path
 
 
-def program_environment(request: Request, places: Places, *, path: str, gpus: str) -> dict[str, str]:
+def handed_secrets(names: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Values of the named secrets, name → value, from the runner's own environment.
+
+    Raises:
+        UnavailableError: names those that are missing; another attempt may get them.
+    """
+    missing = [name for name in names if SECRET_PREFIX + name not in environ]
+    if missing:
+        raise UnavailableError(f"trial.secrets: the runner was started without {', '.join(missing)}")
+    return {name: environ[SECRET_PREFIX + name] for name in names}
+
+
+def program_environment(
+    request: Request, places: Places, *, path: str, gpus: str, secrets: Mapping[str, str]
+) -> dict[str, str]:
     """All variables of the user's program.
 
     Args:
@@ -49,6 +66,7 @@ def program_environment(request: Request, places: Places, *, path: str, gpus: st
         places: the attempt's files.
         path: PATH of the runner.
         gpus: CUDA_VISIBLE_DEVICES of the runner; a trial that asks for no GPU sees none.
+        secrets: name → value, of `handed_secrets`.
 
     Raises:
         InputError: a name or value that no environment can hold.
@@ -61,6 +79,7 @@ def program_environment(request: Request, places: Places, *, path: str, gpus: st
         "TMPDIR": str(places.tmp),
         **dict.fromkeys(_THREAD_VARIABLES, str(request.threads)),
         **request.env,
+        **secrets,
         "CUDA_VISIBLE_DEVICES": gpus if request.gpus else "",
         **{variable_name("HPO_PARAM_", name): value_text(value) for name, value in request.params.items()},
         **{variable_name("HPO_INPUT_", name): uri for name, uri in request.inputs.items()},

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,15 @@ class Reports:
         last: metric → what the last report that names it said; not necessarily a number.
         kept: the reports with their finite numbers, thinned out evenly to at most `MAX_REPORTS`.
         bad_lines: lines that are no JSON object, or longer than `MAX_LINE_BYTES`.
+        redact: takes secrets out of a text. A metric with a secret in its name is ignored.
+        asked_for: metrics whose names come from the study file, so that they are no secrets.
     """
 
     last: dict[str, Any] = field(default_factory=dict)
     kept: list[Mapping[str, float]] = field(default_factory=list)
     bad_lines: int = 0
+    redact: Callable[[str], str] = str
+    asked_for: Collection[str] = ()
     _every: int = 1
     _seen: int = 0
 
@@ -42,6 +46,11 @@ class Reports:
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Take one report in."""
+        report = {
+            name: self.redact(value) if isinstance(value, str) else value
+            for name, value in report.items()
+            if name in self.asked_for or self.redact(name) == name
+        }
         for name, value in report.items():
             if _is_name(name) and (name in self.last or len(self.last) < MAX_METRICS):
                 self.last[name] = value

@@ -25,7 +25,7 @@ class Workspace:
     Attributes:
         root: the scratch folder itself; files in it but not below `places` are the runner's own.
         places: what the program is told of.
-        call, call_error: what call.py is to call, and what that raised, in one line.
+        call, call_error: what call.py is to call, and what that raised.
         live_log: holds the last lines of the output while the program runs.
     """
 

@@ -25,8 +25,8 @@ REQUEST = Request(
     params={"lr": 1e-4, "depth": 7, "booster": "dart", "flag": True, "nothing": None}, seed=2**62,
     objectives=("rmse", "latency"), thresholds=("size",),
     program={"command": ["./train", "--lr={lr}"]}, metrics=({"name": "rmse", "regex": "rmse=([0-9.]+)"},),
-    env={"A": "b\nc"}, inputs={"train": "/data/train.csv"}, code={"archive": "studies/a/code.tar.gz", "sha256": "0" * 64},
-    model_dir="out/model", clean_model_dir=True, threads=4, gpus=1, memory_bytes=1 << 30, timeout_s=90.5, grace_s=3.0,
+    env={"A": "b\nc"}, inputs={"train": "/data/train.csv"}, secrets=("API_KEY", "token"),
+    code={"archive": "studies/a/code.tar.gz", "sha256": "0" * 64}, model_dir="out/model", clean_model_dir=True, threads=4, gpus=1, memory_bytes=1 << 30, timeout_s=90.5, grace_s=3.0,
 )  # fmt: skip
 OUTCOME = Outcome(
     study="abc234", round=3, slot=17, attempt=2, cls="complete", spec_digest="d" * 64,
@@ -166,6 +166,9 @@ WRONG_REQUESTS: list[tuple[str, Any]] = [
     ("program", {"trainer": "../x", "options": {}}),
     ("metrics", [{"name": "a"}]),
     ("env", {"A": 1}),
+    ("secrets", {"API_KEY": "value"}),
+    ("secrets", ["A=B"]),
+    ("secrets", [f"A{i}" for i in range(101)]),
     ("code", {"archive": "../../x", "sha256": "0" * 64}),
     ("code", {"archive": "x"}),
     ("model_dir", "/etc"),

@@ -10,6 +10,7 @@ from typing import Any
 from hpo_tasks.backends import host_shares
 from hpo_tasks.backends.local import LocalBackend
 from hpo_tasks.flow.steps.batch import RoundBatch
+from hpo_tasks.flow.steps.connections import PasswordOf, read_secrets
 from hpo_tasks.flow.steps.inputs import bring_inputs
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.staging import Staging
@@ -19,8 +20,10 @@ from hpo_tasks.store import Store, open_store
 SLOT_POLL_S = 0.3
 
 
-def open_trial(study: OpenStudy, batch: RoundBatch, slot: int, s3: Callable[[], Any]) -> TrialRun:
-    """The trial at (round, slot), ready to be trained on this host."""
+def open_trial(
+    study: OpenStudy, batch: RoundBatch, slot: int, s3: Callable[[], Any], password_of: PasswordOf
+) -> TrialRun:
+    """The trial at (round, slot), ready to be trained on this host. Connections are read when its job is started."""
     deployment, pin = study.deployment, study.pin
     remote = study.store.uri.startswith("s3://")
     local = _staging_store(deployment.state_dir) if remote else study.store
@@ -28,7 +31,12 @@ def open_trial(study: OpenStudy, batch: RoundBatch, slot: int, s3: Callable[[], 
         study=study,
         batch=batch,
         slot=slot,
-        backend=LocalBackend(root=local.uri, state_dir=deployment.state_dir, hide=deployment.hide),
+        backend=LocalBackend(
+            root=local.uri,
+            state_dir=deployment.state_dir,
+            hide=deployment.hide,
+            secrets=lambda names: read_secrets(pin.spec.trial.secrets, names, password_of),
+        ),
         inputs=bring_inputs(pin.inputs, pin.fingerprints, deployment.state_dir / "inputs", s3),
         threads=threads_of_slot(
             pin.spec.trial.resources.threads, pin.spec.backend.slots, os.cpu_count() or 1

@@ -14,6 +14,7 @@ from hpo_tasks.errors import ConflictError, IntegrityError, Problem, SpecError
 from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps.best import previous_best
 from hpo_tasks.flow.steps.code import archive, copy_code
+from hpo_tasks.flow.steps.connections import PasswordOf, check_secrets
 from hpo_tasks.flow.steps.inputs import S3Client, fingerprint_inputs
 from hpo_tasks.flow.steps.pin import Pin, pin
 from hpo_tasks.spec import StudySpec, check_point, identity_digest, render_inputs, search_order
@@ -44,6 +45,7 @@ class Site:
     Attributes:
         deployment, store, ledger: as opened by the task.
         s3: makes an S3 client for inputs.
+        password_of: reads Airflow connections.
         base: folder that relative paths of the study file start at; None for a study from a form.
         max_rounds: rounds that the DAG has.
     """
@@ -52,6 +54,7 @@ class Site:
     store: Store
     ledger: Ledger
     s3: S3Client
+    password_of: PasswordOf
     base: Path | None
     max_rounds: int
 
@@ -65,6 +68,7 @@ def prepare(spec: StudySpec, run: RunIdentity, site: Site) -> Pin:
         UnavailableError: the store or database does not answer.
     """
     check_rounds(spec, site.max_rounds)
+    check_secrets(spec.trial.secrets, site.password_of)
     inputs = render_inputs(
         spec,
         data_interval_start=run.interval[0],

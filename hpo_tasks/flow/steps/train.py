@@ -124,8 +124,8 @@ class TrialRun:
             objectives=tuple(objective.metric for objective in pin.spec.objective),
             thresholds=tuple(pin.spec.thresholds),
             program=_program(pin.spec), metrics=tuple(pattern.model_dump() for pattern in trial.metrics),
-            env=trial.env, inputs=self.inputs, code=pin.code, model_dir=trial.model_dir,
-            clean_model_dir=trial.clean_model_dir, threads=self.threads, gpus=trial.resources.gpus,
+            env=trial.env, secrets=tuple(sorted(trial.secrets)), inputs=self.inputs, code=pin.code,
+            model_dir=trial.model_dir, clean_model_dir=trial.clean_model_dir, threads=self.threads, gpus=trial.resources.gpus,
             memory_bytes=trial.resources.memory_bytes, timeout_s=trial.timeout_s,
         )  # fmt: skip
 

@@ -32,7 +32,10 @@ _REMEDY = "secrets go under trial.secrets, as {connection: …}"
 
 
 def environment_problems(spec: StudySpec) -> Iterator[Problem]:
-    """Names of `trial.env` and `trial.secrets`: legal, not reserved, each once."""
+    """Names of `trial.env` and `trial.secrets`: legal, not reserved, each once.
+
+    Parameters and inputs cannot clash with them: theirs begin with HPO_, which is reserved.
+    """
     for section, names in (("env", spec.trial.env), ("secrets", spec.trial.secrets)):
         for name in names:
             if message := _name_misfit(name):

@@ -77,6 +77,7 @@ class Runs:
             "test", f"sqlite:///{folder}/studies.db", None, folder / "jobs", folder / "data", ()
         )
         self.ledger = Ledger(self.deployment.study_db)
+        self.passwords = {}
         self.trained = []
 
     def judge(self, request):
@@ -87,7 +88,9 @@ class Runs:
         spec = validate(merge(SPEC, changes), trust=Trust.FILE, source="test")
         moment = datetime(2026, 3, day, tzinfo=UTC)
         run = RunIdentity("hpo_whole", run_id, epoch, (moment, moment))
-        site = Site(self.deployment, self.store, self.ledger, lambda: None, base, max_rounds)
+        site = Site(
+            self.deployment, self.store, self.ledger, lambda: None, self.passwords.get, base, max_rounds
+        )
         return open_study(self.deployment, self.store, prepare(spec, run, site).study)
 
     def run(self, judge=None, *, rounds=8, trials=None, **keywords):
@@ -280,7 +283,7 @@ def test_local_trials_with_a_store_on_s3(on_s3, tmp_path):
     }
     study = on_s3.prepare(**changes)
     study, conclusion = on_s3.run(
-        trials=lambda batch, slot: open_trial(study, batch, slot, lambda: None), **changes
+        trials=lambda batch, slot: open_trial(study, batch, slot, lambda: None, {}.get), **changes
     )
     assert conclusion.state == "complete"
     best = conclusion.summary["best"][0]
