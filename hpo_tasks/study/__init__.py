@@ -1,6 +1,7 @@
 """The search: proposing configurations, recording outcomes, deciding when to stop. No Airflow, no cloud.
 
-identity, records, space, plan, summary   pure and light
-sequences, samplers, propose              what to try next: a pure function of the history
-storage, tables, read, ledger             the study database and the rules that make ask and tell repeatable
+identity, records, plan, attempts, summary, verdict   decisions and values, without Optuna
+space, sequences, samplers, adaptive, propose         what to try next: a function of the history alone
+storage, sqlite_file, database_errors                 the study database: connections, locks, plain errors
+tables, read, write, ledger                           ask and tell on it, repeatable
 """
