@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 from hpo_tasks.errors import Problem, SpecError
+from hpo_tasks.flow.steps.pin import read_pin
 from hpo_tasks.store.base import Store
 from hpo_tasks.trial import layout
 
@@ -15,12 +16,13 @@ _LEFT_OUT = {".git", "__pycache__", ".venv", ".hpo", ".ipynb_checkpoints"}
 
 
 def copy_code(store: Store, study: str, data: bytes) -> dict[str, str]:
-    """Create the archive in the store, once per study; the first one stays.
+    """Create the archive in the store, once per study; the first one stays, unless a prepare died before its pin.
 
     Returns: {"archive": key, "sha256": digest of `data`, by which the pin notices that the code has changed}.
     """
     key = layout.code_key(study)
-    store.create(key, data)
+    if not store.create(key, data) and read_pin(store, study) is None:
+        store.write(key, data)
     return {"archive": key, "sha256": hashlib.sha256(data).hexdigest()}
 
 

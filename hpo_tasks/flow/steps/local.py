@@ -16,6 +16,7 @@ from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.staging import Staging
 from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.store import Store, open_store
+from hpo_tasks.trial.local_files import plain_errors
 
 SLOT_POLL_S = 0.3
 
@@ -37,7 +38,8 @@ def open_trial(
             hide=deployment.hide,
             secrets=lambda names: read_secrets(pin.spec.trial.secrets, names, password_of),
         ),
-        inputs=bring_inputs(pin.inputs, pin.fingerprints, deployment.state_dir / "inputs", s3),
+        inputs=pin.inputs,
+        bring=lambda inputs: bring_inputs(inputs, pin.fingerprints, deployment.state_dir / "inputs", s3),
         threads=threads_of_slot(
             pin.spec.trial.resources.threads, pin.spec.backend.slots, os.cpu_count() or 1
         ),
@@ -47,7 +49,8 @@ def open_trial(
 
 def _staging_store(state_dir: Path) -> Store:
     folder = state_dir / "staging"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with plain_errors(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_store(str(folder))
 
 
@@ -59,8 +62,9 @@ def slot_of_study(study: OpenStudy, *, give_up: Callable[[], bool]) -> Iterator[
     """
     folder = study.deployment.state_dir / "slots" / study.pin.study
     names = [str(number) for number in range(study.pin.spec.backend.slots)]
-    while (share := host_shares.take(folder, names, 1)) is None and not give_up():
-        time.sleep(SLOT_POLL_S)
+    with plain_errors(folder):
+        while (share := host_shares.take(folder, names, 1)) is None and not give_up():
+            time.sleep(SLOT_POLL_S)
     try:
         yield
     finally:

@@ -80,13 +80,13 @@ def prepare(spec: StudySpec, run: RunIdentity, site: Site) -> Pin:
     site.ledger.check()
     site.store.probe()
     study = study_id(site.deployment.name, run.dag_id, run.run_id, run.epoch)
+    _check_store(site.ledger, study, site.store.uri)
     wanted = Pin(
         study=study, deployment=site.deployment.name, dag_id=run.dag_id, run_id=run.run_id, epoch=run.epoch,
         spec=spec, interval=(run.interval[0].isoformat(), run.interval[1].isoformat()), inputs=inputs,
         fingerprints=fingerprints, initial=_initial(spec, run.dag_id, site.store), max_rounds=site.max_rounds,
         code=None if code is None else copy_code(site.store, study, code), note=run.note,
     )  # fmt: skip
-    _check_store(site.ledger, study, site.store.uri)
     pinned = pin(site.store, wanted)
     site.ledger.create(_header(pinned, site.store.uri))
     log.info(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo_tasks.backends.base import Backend
+from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow.steps import attempts
 from hpo_tasks.flow.steps.batch import RoundBatch
 from hpo_tasks.flow.steps.run import OpenStudy
@@ -19,7 +20,10 @@ from hpo_tasks.trial.contract import Outcome, Request, encode_request
 log = logging.getLogger(__name__)
 
 POLL_S = 0.2
-STOP_POLL_S = 2.0
+STAGED_POLL_S = 2.0
+"""Seconds between two looks when the store is S3, where each look is a handful of requests that are paid for."""
+KILL_GRACE_S = 3.0
+"""Short: Airflow kills a task 5 s after it has told it to stop."""
 
 
 @dataclass
@@ -29,9 +33,11 @@ class TrialRun:
     Attributes:
         study, batch, slot: which trial.
         backend: where its attempts run.
-        inputs: input name → where the job finds it (on this host: a local file even if the input lies on S3).
+        inputs: input name → URI or path, as pinned.
         threads: threads of one trial, already a positive number.
         staging: the folder that stands in for the object store on this host, None if jobs use the store itself.
+        bring: from the inputs to where the job finds them. Called for a launch alone: it may copy gigabytes, and what
+            is recorded must be readable when they are gone.
         clock, sleep: seconds since the epoch, and waiting; tests put their own here.
         stop_requested: set by `request_stop`: the task is being killed, so the job is too.
     """
@@ -43,24 +49,24 @@ class TrialRun:
     inputs: Mapping[str, str]
     threads: int
     staging: Staging | None = None
+    bring: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     stop_requested: bool = field(default=False, init=False)
-    _current: str | None = field(default=None, init=False)
-    _stop_checked: float = field(default=0.0, init=False)
+    _current: Request | None = field(default=None, init=False)
 
     def until_decided(self) -> Outcome:
         """Launch, wait and launch again until the trial has an outcome; returns it.
 
         Raises:
-            UnavailableError: store or backend do not answer; the next call goes on from here.
-            InterruptedError: `request_stop` was called.
+            UnavailableError: store or backend do not answer, or `request_stop` was called; the next call goes on.
         """
         while not self.stop_requested:
             outcome = self.advance()
             if outcome is not None:
+                self._end_superfluous(outcome)
                 return outcome
-        raise InterruptedError("the train task was told to stop")
+        raise UnavailableError("the train task was told to stop; its job is ended too")
 
     def advance(self) -> Outcome | None:
         """Do the next thing for this trial. Returns its outcome once it is decided."""
@@ -95,9 +101,14 @@ class TrialRun:
             if view.number:
                 self.backend.stop(request.job, grace_s=request.grace_s)
                 self._collect(request)
-            report = view.report or attempts.verdict(request, "infra", reason)
+            report = view.report or self._last_words(request) or attempts.verdict(request, "infra", reason)
             attempts.commit(self.study.store, replace(report, attempts=view.number))
         return outcome
+
+    def _last_words(self, request: Request) -> Outcome | None:
+        """What the job reported just before it was stopped; that we stopped it is no news."""
+        report = attempts.newest_attempt(self.study.store, request).report
+        return None if report is None or report.cls == "interrupted" else report
 
     def end_job(self) -> None:
         """Stop the job of an undecided trial, if it has one, without deciding the trial."""
@@ -111,7 +122,7 @@ class TrialRun:
         """End the running job: the task is being killed. Called from a signal handler."""
         self.stop_requested = True
         if self._current is not None:
-            self.backend.stop(self._current, grace_s=3.0)
+            self.backend.stop(self._current.job, grace_s=KILL_GRACE_S)
 
     def request(self, attempt: int) -> Request:
         """What attempt `attempt` of this trial is to do: the same answer whoever asks."""
@@ -146,28 +157,35 @@ class TrialRun:
 
     def _launch(self, request: Request) -> None:
         key = attempts.request_key(request)
+        request = replace(request, inputs=self.bring(self.inputs))
         self.study.store.create(key.request, encode_request(request))
+        self.study.store.delete([key.trial.stop])  # of a deadline that has been moved since
         if self.staging is not None:
             self.staging.send(request)
+        self._current = request  # before it runs: a signal may come at any moment
         self.backend.submit(request)
-        self._current = request.job
+        if self.stop_requested:
+            self.backend.stop(request.job, grace_s=KILL_GRACE_S)
         log.info("attempt %d started as job %s", request.attempt, request.job)
 
     def _wait(self, request: Request) -> None:
-        self._current = request.job
+        self._current = request
         if self.past_deadline():
             self._ask_to_stop(request)
-        elif self.staging is not None and self.clock() - self._stop_checked > STOP_POLL_S:
-            self._stop_checked = self.clock()
+        if self.staging is not None:
             self.staging.forward_stop(request)
-        self.sleep(POLL_S)
+        self.sleep(POLL_S if self.staging is None else STAGED_POLL_S)
 
     def _ask_to_stop(self, request: Request) -> None:
         key = layout.SlotKey(request.study, request.round, request.slot).stop
         if self.study.store.create(key, b'{"reason":"the study\'s wall clock is used up"}'):
             log.info("wall clock used up: asked the trial to stop")
-        if self.staging is not None:
-            self.staging.forward_stop(request)
+
+    def _end_superfluous(self, outcome: Outcome) -> None:
+        """End our job if another process decided the trial with an earlier attempt: nobody waits for it any more."""
+        if self._current is not None and self._current.attempt > outcome.attempt:
+            self.backend.stop(self._current.job, grace_s=self._current.grace_s)
+            self._collect(self._current)
 
     def _collect(self, request: Request) -> None:
         if self.staging is not None:

@@ -1,5 +1,6 @@
 """A whole study through its steps, without Airflow: prepare, rounds of ask, train and tell, conclude."""
 
+import hashlib
 import json
 import sys
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo_tasks.backends.base import JobStatus
-from hpo_tasks.errors import ConflictError, RefusedError, SpecError
+from hpo_tasks.errors import ConflictError, RefusedError, SpecError, UnavailableError
 from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps.ask import ask
 from hpo_tasks.flow.steps.conclude import conclude
@@ -207,9 +208,28 @@ def test_a_study_stays_in_its_store(runs, tmp_path):
     (tmp_path / "other").mkdir()
     runs.store = open_store(str(tmp_path / "other"))
     with pytest.raises(ConflictError, match="store"):
-        runs.prepare()
+        runs.prepare(trial={"code": {"dir": str(PROGRAMS)}})
     assert list(runs.store.list("")) == []
     assert len(runs.trials(study)) == 6
+
+
+def test_code_of_a_prepare_that_died_is_replaced(runs, tmp_path, monkeypatch):
+    """Killed between archive and pin, then the code was edited: trials run what the pin says."""
+
+    def down(*_):
+        raise UnavailableError("the store does not answer")
+
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.py").write_text("old")
+    code = {"trial": {"code": {"dir": str(tmp_path / "code")}}}
+    with monkeypatch.context() as patch:
+        patch.setattr("hpo_tasks.flow.steps.prepare.pin", down)
+        with pytest.raises(UnavailableError):
+            runs.prepare(**code)
+    (tmp_path / "code" / "train.py").write_text("new")
+    pinned = runs.prepare(**code).pin.code
+    archive = runs.store.read(pinned["archive"])
+    assert hashlib.sha256(archive).hexdigest() == pinned["sha256"]
 
 
 def test_previous_best_is_tried_first(runs):

@@ -163,8 +163,22 @@ def test_a_killed_task_stops_its_job(study):
     trial.advance()
     trial.request_stop()
     assert backend.stopped == [backend.submitted[0].job]
-    with pytest.raises(InterruptedError):
+    with pytest.raises(UnavailableError, match="told to stop"):
         trial.until_decided()
+
+
+def test_a_task_killed_while_it_submits_leaves_no_job(study):
+    """The signal comes when the job is not running yet."""
+
+    def deed(_):
+        trial.request_stop()
+        return JobStatus("running")
+
+    backend = ScriptedBackend(deed)
+    trial = trial_of(study, backend)
+    with pytest.raises(UnavailableError):
+        trial.until_decided()
+    assert backend.states == {backend.submitted[0].job: JobStatus("ended")}
 
 
 def test_tell_gives_up_on_what_no_task_decides(study):
@@ -175,6 +189,54 @@ def test_tell_gives_up_on_what_no_task_decides(study):
     outcome = trial.give_up("its train task ended without an outcome")
     assert backend.stopped == [backend.submitted[0].job]
     assert (outcome.cls, outcome.reason) == ("infra", "its train task ended without an outcome")
+
+
+@pytest.mark.parametrize(("cls", "decided"), [("user_error", "user_error"), ("interrupted", "infra")])
+def test_tell_hears_what_the_job_said_as_it_was_stopped(study, store, cls, decided):
+    """A failure of the user's program is recorded as one; that we stopped it is not the reason."""
+
+    class Reporting(ScriptedBackend):
+        def stop(self, job, *, grace_s):
+            super().stop(job, grace_s=grace_s)
+            reports(store, cls)(self.submitted[0])
+
+    trial = trial_of(study, Reporting(lambda _: JobStatus("running")))
+    trial.advance()
+    assert trial.give_up("given up").cls == decided
+
+
+def test_a_job_that_nobody_waits_for_is_ended(study, store):
+    """Another process decided the trial with attempt 1 while this one, given up by Airflow, ran attempt 2."""
+    backend = ScriptedBackend(vanishes, lambda _: JobStatus("running"))
+    trial = trial_of(study, backend)
+    while len(backend.submitted) < 2:
+        trial.advance()
+    attempts.commit(store, outcome_of(backend.submitted[0], "infra"))
+    assert trial.until_decided().cls == "infra"
+    assert backend.stopped == [backend.submitted[1].job]
+
+
+def test_what_is_recorded_is_read_without_the_inputs(study, store):
+    """They may be gone when tell is cleared next week; only a launch brings them to the host."""
+
+    def gone(_):
+        raise UnavailableError("the bucket does not answer")
+
+    completes(store)(trial_of(study, ScriptedBackend()).request(1))
+    assert trial_of(study, ScriptedBackend(), bring=gone).until_decided().cls == "complete"
+    backend = ScriptedBackend(vanishes)
+    trial = TrialRun(
+        study, BATCH, 1, backend, {"train": "s3://b/k"}, 1, bring=lambda _: {"train": "/cache/k"}
+    )
+    trial.advance()
+    assert backend.submitted[0].inputs == {"train": "/cache/k"}
+
+
+def test_a_deadline_that_has_moved_stops_no_new_attempt(study, store):
+    """The budget's wall clock was raised and the task cleared: the old request to stop does not count any more."""
+    store.create(SlotKey("study", 0, 0).stop, b"{}")
+    trial_of(study, ScriptedBackend(vanishes)).advance()
+    assert store.read(SlotKey("study", 0, 0).stop) is None
 
 
 def test_a_late_success_loses_against_the_decision(study, store):
