@@ -101,6 +101,15 @@ def test_what_is_reported_is_stored_without_the_value(study):
     assert outcome.metrics == {"size": 2.0}
 
 
+def test_a_reason_that_quotes_what_the_program_left_holds_no_value(study):
+    leave = "open(os.path.join(os.environ['HPO_MODEL_DIR'], key + chr(92)), 'w').close()"
+    report = 'open(os.environ["HPO_METRICS"], "w").write(json.dumps({"loss": 1}))'
+    outcome = run(study, python(study, f"{leave}\n{report}"))
+    assert outcome.cls == "user_error"
+    assert outcome.reason.startswith("model: cannot be stored: ")
+    assert "'***" in outcome.reason
+
+
 def test_a_secret_changes_no_metric_of_the_study(study):
     report = 'open(os.environ["HPO_METRICS"], "w").write(json.dumps({"loss": 0.125, "lossless": 1}))'
     outcome = run(study, python(study, report), HANDED | {"HPO_SECRET_token": "loss"})
