@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Context
 
-from hpo_tasks.errors import HpoError, Problem, SpecError
+from hpo_tasks.errors import HpoError, InputError, Problem, SpecError, UnavailableError
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
 from hpo_tasks.flow.settings import Deployment, connection_password, read_deployment
@@ -34,6 +34,7 @@ def prepare_task(
     chosen = spec_of_run(spec, params)
     deployment = read_deployment()
     reference = _store_of(chosen, deployment)
+    _check_connection(reference["connection"])
     store = _open_store(reference["store"], reference["connection"])
     run = RunIdentity(
         dag_id=context["dag_run"].dag_id,
@@ -182,6 +183,12 @@ def _store_of(spec: StudySpec, deployment: Deployment) -> StudyHandle:
     return {"study": "", "store": chosen.uri, "connection": chosen.connection}
 
 
+def _check_connection(connection: str | None) -> None:
+    if connection is not None and connection_password(connection) is None:
+        message = f"there is no Airflow connection `{connection}`: create it, with the type `aws`"
+        raise SpecError([Problem("store.connection", message)])
+
+
 def _open_store(uri: str, connection: str | None) -> Store:
     from hpo_tasks.store import open_store
 
@@ -205,16 +212,28 @@ def _s3_of(handle: Mapping[str, Any]) -> Callable[[], Any]:
 
 
 def _s3_client(connection: str | None) -> Any:
-    """An S3 client with the connection's credentials, or with those of the environment."""
+    """An S3 client with the connection's credentials, or with those of the environment.
+
+    Raises:
+        InputError: the connection makes no client.
+        UnavailableError: there is no such connection. Airflow says the same when its server does not answer.
+    """
     if connection is None:
         from hpo_tasks.trial.s3_objects import new_client
 
         return new_client()
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow.sdk.exceptions import AirflowException
+    from botocore.exceptions import BotoCoreError
 
     from hpo_tasks.trial.s3_objects import client_config
 
-    return S3Hook(aws_conn_id=connection, config=client_config()).get_conn()
+    if connection_password(connection) is None:  # the hook would go on with whatever credentials it finds
+        raise UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
+    try:
+        return S3Hook(aws_conn_id=connection, config=client_config()).get_conn()
+    except (AirflowException, BotoCoreError, ValueError) as error:
+        raise InputError(f"store.connection: `{connection}` makes no S3 client: {error}") from None
 
 
 def _short(value: Any) -> str:

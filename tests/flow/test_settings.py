@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from hpo_tasks.errors import InputError, SpecError, UnavailableError
 from hpo_tasks.flow.settings import connection_password
+from hpo_tasks.flow.tasks import _check_connection, _s3_client
 
 CANARY = "canary-4f1c9a"
 
@@ -33,3 +35,27 @@ def test_it_is_masked_in_airflows_log(monkeypatch):
 
 def test_there_is_no_such_connection(monkeypatch):
     assert connection_password("hpo_no_such_connection") is None
+
+
+@pytest.mark.parametrize(
+    ("open_client", "error"),
+    [
+        (lambda: _check_connection("hpo_no_such_connection"), SpecError),
+        (lambda: _s3_client("hpo_no_such_connection"), UnavailableError),
+    ],
+)
+def test_a_stores_missing_connection_is_named(open_client, error):
+    """Not the credentials that happen to be in the environment, which Airflow's hook would take instead.
+
+    Prepare refuses it; later tasks try again, because Airflow says the same while its server is away.
+    """
+    with pytest.raises(error, match=r"store\.connection: .*`hpo_no_such_connection`"):
+        open_client()
+
+
+def test_a_connection_that_makes_no_client_is_named(monkeypatch):
+    """One message, no traceback of boto3's."""
+    connection = {"conn_type": "aws", "extra": {"endpoint_url": "no url", "region_name": "x"}}
+    monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", json.dumps(connection))
+    with pytest.raises(InputError, match=r"store\.connection: `hpo_test_key` makes no S3 client"):
+        _s3_client("hpo_test_key")
