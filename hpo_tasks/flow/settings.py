@@ -100,7 +100,14 @@ def _hidden_folders() -> tuple[Path, ...]:
     home = Path.home()
     named = [home / ".aws", home / ".ssh", home / ".config", home / ".netrc"]
     named += [Path(os.environ[name]) for name in ("AIRFLOW_HOME", "HPO_PRIVATE") if os.environ.get(name)]
-    return tuple(path for path in named if path.exists())
+    return tuple(path for path in named if _is_there(path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # HOME is another user's: what we cannot look at, our trials cannot either
+        return False
 
 
 def local_pool() -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hpo_tasks.errors import InputError, SpecError, UnavailableError
-from hpo_tasks.flow.settings import connection_password
+from hpo_tasks.flow.settings import connection_password, read_deployment
 from hpo_tasks.flow.tasks import _check_connection, _s3_client
 
 CANARY = "canary-4f1c9a"
@@ -31,6 +31,18 @@ def test_it_is_masked_in_airflows_log(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", json.dumps({"conn_type": "http", "password": CANARY}))
     connection_password("hpo_test_key")
     assert redact(f"key {CANARY}") == "key ***"
+
+
+def test_a_home_that_cannot_be_looked_at_stops_no_task(monkeypatch):
+    """As in a container that runs under another user than HOME belongs to."""
+    monkeypatch.setenv("HPO_DEPLOYMENT", "test")
+    monkeypatch.setenv("HPO_STUDY_DB", "sqlite:////tmp/studies.db")
+    monkeypatch.setenv(
+        "HOME", f"/{'x' * 300}"
+    )  # any error of the system; as root there is no other that is certain
+    monkeypatch.delenv("AIRFLOW_HOME", raising=False)
+    monkeypatch.delenv("HPO_PRIVATE", raising=False)
+    assert read_deployment().hide == ()
 
 
 def test_there_is_no_such_connection(monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from hpo_tasks.errors import IntegrityError
@@ -83,9 +84,11 @@ def is_announcement_due(store: Store, pin: Pin, number: int, max_tries: int) -> 
     raises Airflow's `max_tries`, a retry does not; so a note with fewer tries is of a task that came to its end.
     """
     key = layout.announced_key(pin.study)
-    noted = json.loads(store.read(key, limit=MAX_POINTER_BYTES) or b"{}")
-    if noted.get("number") == number and noted.get("max_tries", max_tries) < max_tries:
-        return False
+    # None yet, or damaged: at worst the event is sent twice.
+    with suppress(IntegrityError, ValueError, LookupError, TypeError, RecursionError):
+        noted = json.loads(store.read(key, limit=MAX_POINTER_BYTES) or b"{}")
+        if noted["number"] == number and noted["max_tries"] < max_tries:
+            return False
     store.write(key, canonical_json({"number": number, "max_tries": max_tries}))
     return True
 

@@ -6,6 +6,7 @@ import pytest
 
 from hpo_tasks.errors import IntegrityError
 from hpo_tasks.flow.steps.best import copy_best_models, is_announcement_due, move_pointer, previous_best
+from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Outcome, encode_outcome
 from hpo_tasks.trial.layout import SlotKey
 from tests.flow.steps.conftest import pin_of, spec_with
@@ -44,6 +45,14 @@ def test_a_best_is_announced_once_and_after_a_kill_again(store):
     assert not is_announcement_due(store, pin, 3, 8)
     assert is_announcement_due(store, pin, 4, 8)
     assert not is_announcement_due(store, pin, 4, 9)
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"[]", b"{}", b'{"number": 3, "max_tries": "x"}', b"[" * 9999])
+def test_a_damaged_note_of_the_announcement_stops_no_conclude(store, damaged):
+    """It lies in the study's folder, which its jobs can write to."""
+    store.write(layout.announced_key("study"), damaged)
+    assert is_announcement_due(store, pin_for(1), 3, 8)
+    assert not is_announcement_due(store, pin_for(1), 3, 9)
 
 
 @pytest.mark.parametrize(
