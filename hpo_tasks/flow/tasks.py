@@ -147,21 +147,20 @@ def spec_of_run(spec: StudySpec | None, params: Mapping[str, Any]) -> StudySpec:
 
 
 def _announce(context: Context, study: OpenStudy, document: Mapping[str, Any]) -> None:
-    """Emit the Asset event, unless this very best was announced before: kills and clears announce nothing twice."""
+    """Emit the Asset event, unless this very best was announced before the task was cleared."""
+    from hpo_tasks.flow.steps.best import is_announcement_due
+
     if not document["best"]:
         return
     pin, best = study.pin, document["best"][0]
+    if not is_announcement_due(study.store, pin, best["number"], context["ti"].max_tries):
+        return
     extra = {
         "study": pin.study, "run_id": pin.run_id, "number": best["number"], "params": best["params"],
         "values": best["values"], "model": document["model"], "interval": list(pin.interval),
     }  # fmt: skip
-    alias = best_alias(pin.dag_id)
-    earlier = context["inlet_events"][alias].ascending(ascending=False).limit(100)
-    known = [event.extra or {} for event in earlier]
-    if any((old.get("study"), old.get("number")) == (pin.study, best["number"]) for old in known):
-        return
     uri = asset_uri(pin.dag_id)
-    context["outlet_events"][alias].add(Asset(name=uri, uri=uri), extra=extra)
+    context["outlet_events"][best_alias(pin.dag_id)].add(Asset(name=uri, uri=uri), extra=extra)
 
 
 def _interval(context: Context, spec: StudySpec) -> tuple[datetime, datetime]:
