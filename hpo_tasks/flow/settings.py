@@ -1,11 +1,13 @@
 """Where this deployment keeps its things: read from the environment and Airflow connections when a task needs it."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpo_tasks.errors import InputError, RefusedError
 from hpo_tasks.spec.model import StoreRef
+from hpo_tasks.trial.local_files import plain_errors
 
 STUDY_DB_CONNECTION = "hpo_study_db"
 
@@ -51,10 +53,25 @@ def read_deployment() -> Deployment:
         name=name,
         study_db=_study_db(),
         store=StoreRef(uri=store) if store else None,
-        state_dir=Path(os.environ.get("HPO_STATE") or f"/var/tmp/hpo-{os.getuid()}"),  # noqa: S108 - named per user
+        state_dir=_state_dir(),
         data_root=Path(data) if data else None,
         hide=_hidden_folders(),
     )
+
+
+def _state_dir() -> Path:
+    """`HPO_STATE`, or a folder of this user where every user may write: taken only if it is this user's alone."""
+    if named := os.environ.get("HPO_STATE"):
+        return Path(named)
+    folder = Path(f"/var/tmp/hpo-{os.getuid()}")  # noqa: S108 - checked below
+    with plain_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise InputError(
+            f"HPO_STATE: not set, and {folder} is not a private folder of this user; set it to one that is"
+        )
+    return folder
 
 
 def _study_db() -> str:

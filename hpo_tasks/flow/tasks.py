@@ -98,9 +98,11 @@ def tell_task(handle: Mapping[str, Any], round_: int) -> dict[str, Any]:
 def conclude_task(context: Context, handle: Mapping[str, Any]) -> dict[str, Any]:
     """Close the study, announce its best, and fail unless it is a success."""
     from hpo_tasks.flow.steps.conclude import conclude
+    from hpo_tasks.flow.steps.local import tidy
 
     study = _open(handle)
     conclusion = conclude(study, _open_ledger(study.deployment), _trials_of(study, handle))
+    tidy(study)
     if not conclusion.is_success:
         raise StudyFailedError(f"study {study.pin.study} failed: {conclusion.reason}")
     _announce(context, study, conclusion.summary)

@@ -94,6 +94,7 @@ def _cached(uri: str, fingerprint: str, cache: Path, s3: S3Client) -> str:
     folder = cache / hashlib.sha256(f"{uri}\n{fingerprint}".encode()).hexdigest()[:32]
     target = folder / Path(parts.path).name
     if target.exists():
+        os.utime(folder)  # in use: `local.tidy` removes what nobody used for long
         return str(target)
     with plain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

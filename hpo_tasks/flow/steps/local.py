@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from hpo_tasks.backends import host_shares
@@ -16,9 +15,12 @@ from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.staging import Staging
 from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.store import Store, open_store
+from hpo_tasks.trial.layout import study_prefix
 from hpo_tasks.trial.local_files import plain_errors
+from hpo_tasks.trial.workspace import remove_tree
 
 SLOT_POLL_S = 0.3
+UNUSED_INPUT_S = 14 * 86_400
 
 
 def open_trial(
@@ -26,8 +28,7 @@ def open_trial(
 ) -> TrialRun:
     """The trial at (round, slot), ready to be trained on this host. Connections are read when its job is started."""
     deployment, pin = study.deployment, study.pin
-    remote = study.store.uri.startswith("s3://")
-    local = _staging_store(deployment.state_dir) if remote else study.store
+    local = _local_store(study)
     return TrialRun(
         study=study,
         batch=batch,
@@ -43,12 +44,29 @@ def open_trial(
         threads=threads_of_slot(
             pin.spec.trial.resources.threads, pin.spec.backend.slots, os.cpu_count() or 1
         ),
-        staging=Staging(study.store, local) if remote else None,
+        staging=Staging(study.store, local) if local is not study.store else None,
     )
 
 
-def _staging_store(state_dir: Path) -> Store:
-    folder = state_dir / "staging"
+def tidy(study: OpenStudy) -> None:
+    """Remove what the concluded study left in this host's state folder, and inputs that nobody used for two weeks."""
+    state, name = study.deployment.state_dir, study.pin.study
+    jobs = [folder.name for folder in (state / "jobs").glob(f"hpo-{name}-*")]
+    LocalBackend(root=_local_store(study).uri, state_dir=state).poll(
+        jobs
+    )  # it removes what it has of ended jobs
+    leftovers = [state / "slots" / name, state / "staging" / study_prefix(name)]
+    unused_since = time.time() - UNUSED_INPUT_S
+    leftovers += [folder for folder in (state / "inputs").glob("*") if folder.stat().st_mtime < unused_since]
+    for folder in leftovers:
+        remove_tree(folder)
+
+
+def _local_store(study: OpenStudy) -> Store:
+    """The store itself if it is a folder, else the folder on this host that stands in for it."""
+    if not study.store.uri.startswith("s3://"):
+        return study.store
+    folder = study.deployment.state_dir / "staging"
     with plain_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_store(str(folder))

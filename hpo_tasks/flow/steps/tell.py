@@ -25,6 +25,10 @@ def tell(study: OpenStudy, ledger: Ledger, round_: int, open_trial: OpenTrial) -
     batch = read_batch(study.store, study.pin.study, round_)
     outcomes = [_outcome(open_trial(batch, row.slot)) for row in batch.configurations]
     report = ledger.tell(study.pin.study, outcomes)
+    for key in report.mismatched:
+        log.warning("slot %d: another outcome was recorded before; it stays", key.slot)
+    for key, reason in report.rejected:
+        log.warning("slot %d: its outcome is not acceptable: %s", key.slot, reason)
     for outcome in outcomes:
         if outcome.cls != "complete":
             log.warning("slot %d: %s: %s", outcome.slot, outcome.cls, outcome.reason)

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
+import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +13,7 @@ from hpo_tasks.errors import ConflictError, RefusedError, SpecError, Unavailable
 from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps.ask import ask
 from hpo_tasks.flow.steps.conclude import conclude
-from hpo_tasks.flow.steps.local import open_trial
+from hpo_tasks.flow.steps.local import open_trial, tidy
 from hpo_tasks.flow.steps.prepare import RunIdentity, Site, prepare
 from hpo_tasks.flow.steps.run import open_study
 from hpo_tasks.flow.steps.tell import tell
@@ -315,5 +315,10 @@ def test_local_trials_with_a_store_on_s3(on_s3, tmp_path):
         slot = SlotKey(study.pin.study, trial.round, trial.slot)
         assert {slot.outcome, slot.attempt(1).request, f"{slot.attempt(1).model}model.json"} <= keys
     assert len(ledger_file.read_text().splitlines()) == 4
-    left = [path.name for path in Path(tmp_path / "jobs" / "staging").rglob("*") if path.is_file()]
-    assert set(left) <= {"code.tar.gz"}
+    old, recent = (tmp_path / "jobs" / "inputs" / name for name in ("old", "recent"))
+    for folder in (old, recent):
+        folder.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    tidy(study)
+    left = {path for path in (tmp_path / "jobs").rglob("*") if study.pin.study in path.name}
+    assert (left, old.exists(), recent.exists()) == (set(), False, True)
