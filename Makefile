@@ -41,8 +41,8 @@ test: $(READY)  ## every check; installs missing Debian packages when root
 	$(BIN)/pytest
 
 test-gp: $(READY)  ## the Gaussian-process sampler (installs PyTorch, some GB)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-gp.txt
-	$(BIN)/pytest tests/study -m gp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pytest tests/study/test_gp.py
 
 races: $(READY)  ## the ledger's race tests at full size, on SQLite and PostgreSQL (minutes)
 	@$(BIN)/python tests/install_servers.py

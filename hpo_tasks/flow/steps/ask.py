@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hpo_tasks.flow.steps.batch import Configuration, RoundBatch, write_batch
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.study.ledger import Ledger
-from hpo_tasks.study.plan import Batch, Finished, next_batch, open_seconds
+from hpo_tasks.study.plan import Batch, Finished
 from hpo_tasks.study.records import TrialRecord
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def ask(
         ledger.reopen(pin.study)
     asked = ledger.ask(pin.study, pin.spec, round_, plan.count, initial=pin.initial)
     if not asked:
-        return _finish(study, ledger, round_, plan_round(study, ledger, round_, exhausted=True))
+        return _finish(study, ledger, round_, plan_round(study, ledger, round_))
     batch = RoundBatch(
         round=round_,
         configurations=tuple(Configuration(row.slot, row.number, row.params, row.seed) for row in asked),
@@ -41,19 +41,10 @@ def ask(
     return batch
 
 
-def plan_round(study: OpenStudy, ledger: Ledger, round_: int, *, exhausted: bool = False) -> Batch | Finished:
+def plan_round(study: OpenStudy, ledger: Ledger, round_: int) -> Batch | Finished:
     """What the plan says of this round, with what the ledger holds now."""
     pin = study.pin
-    history = ledger.trials(pin.study)
-    elapsed_s = open_seconds(ledger.study(pin.study).openings, history)
-    return next_batch(
-        pin.spec,
-        history,
-        round_=round_,
-        open_elapsed_s=elapsed_s,
-        max_rounds=pin.max_rounds,
-        exhausted=exhausted,
-    )
+    return ledger.next_batch(pin.study, pin.spec, round_=round_, max_rounds=pin.max_rounds)
 
 
 def _has_work(history: Sequence[TrialRecord], round_: int) -> bool:

@@ -86,14 +86,11 @@ def _provenance(pin: Pin) -> dict[str, Any]:
 
 
 def _verdict(study: OpenStudy, ledger: Ledger) -> Finished:
-    """How the study ended: the plan says so, or ask did when it found the space exhausted; else a task failed."""
+    """How the study ended: the plan says so; if it would go on, a task failed."""
     history = ledger.trials(study.pin.study)
     plan = plan_round(study, ledger, 1 + max((trial.round for trial in history), default=-1))
     if isinstance(plan, Finished) and all(trial.outcome_digest for trial in history):
         return plan
-    record = ledger.study(study.pin.study)
-    if record.state == "complete" and all(trial.outcome_digest for trial in history):
-        return Finished("complete", record.reason)
     recorded = sum(bool(trial.outcome_digest) for trial in history)
     return Finished(
         "failed",
