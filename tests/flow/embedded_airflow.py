@@ -13,7 +13,9 @@ import httpx
 import psutil
 
 from hpo_tasks.flow.embedded import control
+from hpo_tasks.flow.embedded.control import is_held
 from hpo_tasks.flow.embedded.home import Home, airflow_environment
+from hpo_tasks.flow.embedded.sessions import members, read_sessions
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
@@ -66,15 +68,16 @@ class EmbeddedAirflow:
         return until(lambda: self._part(name), timeout_s=30, what=f"a running {name}")
 
     def _part(self, name: str) -> psutil.Process | None:
-        mark = f"{self.home.root}:{name}:"
-        parts = (p for p in self.supervisor().children() if p.status() != psutil.STATUS_ZOMBIE)
-        return next(
-            (p for p in parts if self._environment(p).get("HPO_EMBEDDED_PART", "").startswith(mark)), None
+        sessions = (session for session in read_sessions(self.home.parts) if session.name == name)
+        leaders = (
+            process for session in sessions for process in members(session) if process.pid == session.pid
         )
+        return next(leaders, None)
 
     def processes(self) -> list[psutil.Process]:
-        """Every living process of this home: Airflow's and trials'."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        """Every living process of this home: the supervisor, Airflow's parts with all they started, and trials."""
+        airflow = [process for session in read_sessions(self.home.parts) for process in members(session)]
+        return [*([self.supervisor()] if is_held(self.home.lock) else []), *airflow, *self.trials()]
 
     def trials(self) -> list[psutil.Process]:
         """Processes that run the test's trainer."""
@@ -83,14 +86,6 @@ class EmbeddedAirflow:
             for process in psutil.process_iter()
             if self._environment(process).get("LEDGER") == str(self.ledger)
         ]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        environment = self._environment(process)
-        return str(self.home.root) in " ".join(environment.values()) or environment.get("LEDGER") == str(
-            self.ledger
-        )
 
     @staticmethod
     def _environment(process: psutil.Process) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A study while its processes are killed: nothing lost, nothing twice, and the same best as if nothing had happened."""
 
 import signal
+import time
 from datetime import UTC, datetime
 
 import psutil
@@ -58,9 +59,24 @@ def test_a_task_process_is_killed(airflow, running):
 def test_the_scheduler_is_killed(airflow, running):
     """The supervisor starts another; tasks that the dead one ran are retried."""
     dead = airflow.part("scheduler")
+    left = dead.children(recursive=True)
+    assert left
     kill([dead])
     until(lambda: airflow.part("scheduler").pid != dead.pid, what="another scheduler")
+    assert left == [process for process in left if not process.is_running()]
     check(airflow, *running)
+
+
+def test_the_api_server_is_away_for_a_while(airflow, running):
+    """Stopped for longer than Airflow's default patience of three heartbeats: no trial is trained again."""
+    server = airflow.part("api-server")
+    server.suspend()
+    until_s = time.monotonic() + 40  # an outage is a length of time: there is no condition to wait for
+    until(lambda: time.monotonic() > until_s, what="the end of the outage")
+    server.resume()
+    run_id, study = running
+    check(airflow, run_id, study)
+    assert len(lines(airflow, study, "start")) == TRIALS
 
 
 def test_everything_is_killed_at_once(airflow, running):

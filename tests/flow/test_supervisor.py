@@ -1,8 +1,8 @@
 """The embedded Airflow's supervisor and its control, without an Airflow."""
 
-import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -10,36 +10,58 @@ import pytest
 from hpo_tasks.errors import InputError
 from hpo_tasks.flow.embedded import control
 from hpo_tasks.flow.embedded.home import Home
-from hpo_tasks.flow.embedded.supervisor import MARK, kill_leftovers, mark_of
+from hpo_tasks.flow.embedded.sessions import Session, kill, members, read_sessions, write_sessions
+
+# A leader that starts a child, says the child's process id, and waits; the child forgets its environment and name.
+LEADER = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, env={})
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
-def part_of():
-    """Starts a process that bears the mark of a home's scheduler."""
-    started = []
-
-    def start(home):
-        code = "import sys; print(flush=True); sys.stdin.read()"
-        environment = {**os.environ, MARK: f"{mark_of(home)}scheduler:1"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        process.stdout.readline()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+def part():
+    """A started part and the process that it started: (popen, session, child)."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    child = psutil.Process(int(process.stdout.readline()))
+    yield process, Session("scheduler", process.pid, psutil.Process(process.pid).create_time()), child
+    process.kill()
+    process.communicate()
+    if child.is_running():
+        child.kill()
 
 
-def test_another_home_with_a_longer_name_lives_on(part_of, tmp_path):
-    """`.hpo-test` is not `.hpo`."""
-    mine, other = part_of(Home(tmp_path / ".hpo")), part_of(Home(tmp_path / ".hpo-test"))
-    kill_leftovers(mark_of(Home(tmp_path / ".hpo")))
-    assert not psutil.pid_exists(mine.pid)
-    assert other.poll() is None
+def test_what_a_dead_part_left_is_found_and_killed(part):
+    """A LocalExecutor worker outlives its scheduler, under another name."""
+    process, session, child = part
+    process.kill()
+    process.wait()
+    assert members(session) == [child]
+    kill(session)
+    assert members(session) == []
+    assert not child.is_running()
+
+
+def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(part):
+    """Process ids are used again."""
+    process, session, _ = part
+    stale = replace(session, created=session.created - 3600)
+    assert members(stale) == []
+    kill(stale)
+    assert process.poll() is None
+
+
+def test_sessions_are_noted_down_for_the_next_supervisor(tmp_path):
+    """A damaged or missing note is none."""
+    sessions = [Session("scheduler", 1, 2.5), Session("triggerer", 3, 4.5)]
+    write_sessions(tmp_path / "parts.json", sessions)
+    assert read_sessions(tmp_path / "parts.json") == sessions
+    (tmp_path / "torn.json").write_text("[{")
+    assert read_sessions(tmp_path / "torn.json") == read_sessions(tmp_path / "none.json") == []
 
 
 @pytest.mark.parametrize("port", ["99999", "x", "-1", "8080.0", "²"])

@@ -56,6 +56,11 @@ class Home:
         """{"pid", "port"} of the running supervisor, written when all parts answer."""
         return self.airflow / "supervisor.json"
 
+    @property
+    def parts(self) -> Path:
+        """The running parts of Airflow, see `sessions`."""
+        return self.airflow / "parts.json"
+
     def create(self) -> None:
         """Make the folders; what Airflow and the study database keep is readable by this user alone."""
         for folder in (self.store, self.data, self.studies, self.airflow / "logs"):
@@ -90,7 +95,9 @@ def dags_folder() -> Path:
 def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
     """Environment of every Airflow process of the embedded set-up.
 
-    Recovery: a killed scheduler is noticed and its tasks are retried within about half a minute. Speed: the scheduler
+    Recovery: a killed scheduler is noticed and its tasks are retried within about half a minute; ten minutes without an
+    API server end no task, and with it no trial (a lost host, which the heartbeat timeout is for, is all of us here).
+    Speed: the scheduler
     sleeps a tenth of a second instead of one, and files are parsed anew every 10 s. DAGs with a schedule start paused:
     looking at the examples starts no nightly run; `hpo run` or the UI unpauses them.
     """
@@ -118,7 +125,8 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "900",
+        "WORKERS__MAX_FAILED_HEARTBEATS": "120",
         "SCHEDULER__CATCHUP_BY_DEFAULT": "False",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",

@@ -22,6 +22,7 @@ from typing import IO
 import psutil
 
 from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home
+from hpo_tasks.flow.embedded.sessions import Session, kill, read_sessions, write_sessions
 
 PARTS = {
     "api-server": ["airflow", "api-server"],
@@ -29,7 +30,6 @@ PARTS = {
     "dag-processor": ["airflow", "dag-processor"],
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
 }
-MARK = "HPO_EMBEDDED_PART"
 GRACE_S = 10.0
 RESTART_PAUSE_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -37,10 +37,9 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass
 class Part:
-    """One running part of Airflow. `mark` is in the environment of the part and of everything that it starts."""
+    """One running part of Airflow, which leads a session of its own."""
 
-    name: str
-    mark: str
+    session: Session
     process: subprocess.Popen[bytes]
 
 
@@ -58,7 +57,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         self.home.state.unlink(missing_ok=True)  # of a supervisor that was killed: its port is not ours
-        kill_leftovers(mark_of(self.home))
+        for session in read_sessions(self.home.parts):  # of a supervisor that was killed
+            kill(session)
         try:
             self._set_up_once()
             for name in PARTS:
@@ -84,28 +84,29 @@ class Supervisor:
             raise SystemExit(f"airflow {arguments[0]} failed: see {self.home.airflow / 'logs' / 'setup.log'}")
 
     def _start(self, name: str) -> None:
-        mark = f"{mark_of(self.home)}{name}:{time.monotonic_ns()}"
         with self._log(name) as log:
             process = subprocess.Popen(
                 PARTS[name],
-                env=os.environ | {MARK: mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads
             )
-        self.parts[name] = Part(name, mark, process)
+        created = psutil.Process(process.pid).create_time()
+        self.parts[name] = Part(Session(name, process.pid, created), process)
+        write_sessions(self.home.parts, [part.session for part in self.parts.values()])
 
     def _watch(self) -> None:
         ready = False
         while not self.stopping:
             for part in list(self.parts.values()):
                 if part.process.poll() is not None and not self.stopping:
-                    self._log_line(f"{part.name} ended with {part.process.returncode}: starting it again")
-                    kill_leftovers(part.mark)
+                    name = part.session.name
+                    self._log_line(f"{name} ended with {part.process.returncode}: starting it again")
+                    kill(part.session)
                     time.sleep(RESTART_PAUSE_S)
-                    self._start(part.name)
+                    self._start(name)
             if not ready and answers(self.port):
                 ready = True
                 _write_state(self.home, self.port)
@@ -120,7 +121,8 @@ class Supervisor:
         for part in self.parts.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 part.process.wait(max(0.1, deadline - time.monotonic()))
-        kill_leftovers(mark_of(self.home))
+        for part in self.parts.values():
+            kill(part.session)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -144,33 +146,6 @@ def answers(port: int) -> bool:
         return all(health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor"))
     except (OSError, ValueError, LookupError, TypeError):  # nobody there, or somebody else
         return False
-
-
-def mark_of(home: Home) -> str:
-    """What the marks of this home's parts start with, and of no other's (`.hpo2` beside `.hpo`)."""
-    return f"{home.root}:"
-
-
-def kill_leftovers(mark: str) -> None:
-    """Kill what a dead part left: every process whose environment bears a mark that starts with `mark`.
-
-    SIGKILL, because a task process that is asked politely would stop the trial that its retry is about to adopt.
-    Trials themselves have an environment of their own and live on.
-    """
-    victims = [process for process in psutil.process_iter() if _mark_of(process).startswith(mark)]
-    for process in victims:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(victims, timeout=5)
-
-
-def _mark_of(process: psutil.Process) -> str:
-    if process.pid == os.getpid():
-        return ""
-    try:
-        return str(process.environ().get(MARK, ""))
-    except (psutil.Error, OSError):
-        return ""
 
 
 def _write_state(home: Home, port: int) -> None:
