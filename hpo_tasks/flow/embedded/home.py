@@ -97,12 +97,29 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
 
     Recovery: a killed scheduler is noticed and its tasks are retried within about half a minute; ten minutes without an
     API server end no task, and with it no trial (a lost host, which the heartbeat timeout is for, is all of us here).
-    Speed: the scheduler
-    sleeps a tenth of a second instead of one, and files are parsed anew every 10 s. DAGs with a schedule start paused:
-    looking at the examples starts no nightly run; `hpo run` or the UI unpauses them.
+    Speed: the scheduler sleeps a tenth of a second instead of one, and files are parsed anew every 10 s. DAGs with a
+    schedule start paused: looking at the examples starts no nightly run; `hpo run` or the UI unpauses them.
     """
+    options = _airflow_options(home, dags, port) | _kept_secrets(home)
+    named = {key if key == "AIRFLOW_HOME" else f"AIRFLOW__{key}": value for key, value in options.items()}
+    return named | {
+        "HPO_DEPLOYMENT": "embedded",
+        "HPO_HOME": str(home.root),
+        "HPO_STUDY_DB": home.study_db,
+        "HPO_STORE": str(home.store),
+        "HPO_STATE": str(home.root / "jobs"),
+        "HPO_DATA": str(home.data),
+        "HPO_STUDIES": str(home.studies),
+        "HPO_PRIVATE": str(home.root / "db"),
+        "HPO_LOCAL_POOL": POOL,
+        "HPO_ALLOW_LOCAL_ADHOC": "1",
+    }
+
+
+def _airflow_options(home: Home, dags: Path, port: int) -> dict[str, str]:
+    """Airflow's options, named SECTION__KEY."""
     cores = os.cpu_count() or 1
-    options = {
+    return {
         "AIRFLOW_HOME": str(home.airflow),
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__PLUGINS_FOLDER": str(dags.parent / "plugins"),
@@ -130,20 +147,6 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
         "SCHEDULER__CATCHUP_BY_DEFAULT": "False",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        **_kept_secrets(home),
-    }
-    named = {key if key == "AIRFLOW_HOME" else f"AIRFLOW__{key}": value for key, value in options.items()}
-    return named | {
-        "HPO_DEPLOYMENT": "embedded",
-        "HPO_HOME": str(home.root),
-        "HPO_STUDY_DB": home.study_db,
-        "HPO_STORE": str(home.store),
-        "HPO_STATE": str(home.root / "jobs"),
-        "HPO_DATA": str(home.data),
-        "HPO_STUDIES": str(home.studies),
-        "HPO_PRIVATE": str(home.root / "db"),
-        "HPO_LOCAL_POOL": POOL,
-        "HPO_ALLOW_LOCAL_ADHOC": "1",
     }
 
 
