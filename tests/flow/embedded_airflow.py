@@ -20,6 +20,8 @@ from hpo_tasks.flow.embedded.sessions import members, read_sessions
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 FINAL = {"success", "failed"}
+SERVER_TIMEOUT_S = 120.0
+"""Longer than the 60 s that Airflow waits for SQLite's one writer."""
 
 
 def until(condition: Callable[[], Any], *, timeout_s: float = 180.0, what: str) -> Any:
@@ -54,7 +56,9 @@ class EmbeddedAirflow:
         self.port = running.port
         token = httpx.get(f"{running.url}/auth/token").json()["access_token"]
         self.http = httpx.Client(
-            base_url=f"{running.url}/api/v2", timeout=30, headers={"Authorization": f"Bearer {token}"}
+            base_url=f"{running.url}/api/v2",
+            timeout=SERVER_TIMEOUT_S,
+            headers={"Authorization": f"Bearer {token}"},
         )
 
     def stop(self) -> None:

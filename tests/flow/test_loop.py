@@ -296,10 +296,9 @@ def create_backfill(airflow, dag_id, behaviour):
     }  # fmt: skip
 
     def made():
-        reply = airflow.http.post(
-            "/backfills", json=body
-        )  # 503: SQLite was busy; Airflow's own word is to try again
-        return reply.raise_for_status().json()["id"] if reply.status_code != 503 else None
+        reply = airflow.http.post("/backfills", json=body)
+        # SQLite was busy. Airflow's own word is to try again, and what it has begun by then it refuses to make twice.
+        return None if reply.status_code == 503 else reply.raise_for_status().json()["id"]
 
     return until(made, what=f"a backfill of {dag_id}")
 
