@@ -7,6 +7,7 @@ Below `state_dir`, which belongs to this host and user:
     jobs/<job>/runner.log   what the runner itself says; usually empty
     jobs/<job>/scratch/     the attempt's files; the last lines of its output while it runs
     cpus/<n>.lock, gpus/<n>.lock
+    parents/                the processes that jobs are forked from, see trial_parent.py
 
 No process id is stored. Who has `job.lock` open belongs to the job, so a process id that the system gave to somebody
 else is never signalled.
@@ -15,7 +16,6 @@ else is never signalled.
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,8 @@ from pathlib import Path
 import hpo_tasks
 from hpo_tasks.backends import host_shares, sandbox
 from hpo_tasks.backends.base import JobStatus
+from hpo_tasks.backends.job_order import Order
+from hpo_tasks.backends.job_start import parents, start_job
 from hpo_tasks.errors import InputError, IntegrityError, RefusedError, UnavailableError
 from hpo_tasks.trial import processes
 from hpo_tasks.trial.contract import MAX_DOCUMENT_BYTES, MAX_LOG_TAIL_BYTES, Request, canonical_json
@@ -35,6 +37,7 @@ from hpo_tasks.trial.layout import AttemptKey, study_prefix
 from hpo_tasks.trial.local_files import plain_errors
 from hpo_tasks.trial.objects import parse_uri
 from hpo_tasks.trial.printable import last_lines, one_line
+from hpo_tasks.trial.trainers import MODULES
 from hpo_tasks.trial.workspace import LIVE_LOG, remove_tree
 
 REPORT_S = 5.0
@@ -88,7 +91,6 @@ class LocalBackend:
         self._show = tuple(show)
         self._isolate = isolate
         self._secrets = secrets
-        self._started: list[subprocess.Popen[bytes]] = []
 
     @property
     def isolated(self) -> bool:
@@ -108,7 +110,6 @@ class LocalBackend:
             os.close(lock)
 
     def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:
-        self._started = [process for process in self._started if process.poll() is None]
         return {job: self._status(job) for job in jobs}
 
     def stop(self, job: str, *, grace_s: float) -> None:
@@ -150,46 +151,47 @@ class LocalBackend:
             with plain_errors(folder):
                 scratch.mkdir(exist_ok=True)
                 with (folder / "runner.log").open("ab") as log:
-                    process = subprocess.Popen(
-                        [*wait, *self._argv(key, scratch)],
-                        env=_environment(scratch, cpus.names, gpus.names, secrets),
-                        cwd="/",
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,  # so that it outlives the task, whoever ends that
-                        pass_fds=(lock, *cpus.locks, *gpus.locks),
+                    start_job(
+                        self._parents,
+                        modules_of(request),
+                        self._order(
+                            key, scratch, _environment(scratch, cpus.names, gpus.names, secrets), wait
+                        ),
+                        [log.fileno(), lock, *cpus.locks, *gpus.locks],
                     )
         finally:
             cpus.close()
             gpus.close()
-        self._started.append(process)
         self._write_job(request)
 
-    def _argv(self, key: AttemptKey, scratch: Path) -> list[str]:
-        argv = [sys.executable, "-P", "-m", "hpo_tasks.trial", f"{self._objects.uri}/{key.request}"]
-        if not self.isolated:
-            return argv
+    def _order(
+        self, key: AttemptKey, scratch: Path, env: dict[str, str], gpus: tuple[str, list[str], int] | None
+    ) -> Order:
+        uri = f"{self._objects.uri}/{key.request}"
+        if not self._isolate:
+            return Order(uri, env, hide=None, show=[], gpus=gpus)
         own = [self._root / study_prefix(key.trial.study), scratch]
         python = [Path(sys.prefix), Path(sys.base_prefix), Path(hpo_tasks.__file__).parent]
-        devices = [self._state / name for name in ("jobs", "cpus", "gpus")]
-        view = sandbox.View(hide=[*self._hide, *devices, self._root], show=[*self._show, *own, *python])
-        return sandbox.sandboxed(argv, view)
+        devices = [self._state / name for name in ("jobs", "cpus", "gpus", "parents")]
+        return Order(
+            uri,
+            env,
+            hide=[str(path) for path in (*self._hide, *devices, self._root)],
+            show=[str(path) for path in (*self._show, *own, *python)],
+            gpus=gpus,
+        )
 
-    def _gpus(self, count: int) -> tuple[host_shares.Share, list[str]]:
-        """Locked GPUs; if too few are free now, the argv prefix that waits for them in the job's own process."""
+    def _gpus(self, count: int) -> tuple[host_shares.Share, tuple[str, list[str], int] | None]:
+        """Locked GPUs; if too few are free now, what the job's own process has to wait for."""
         if count == 0:
-            return host_shares.Share(), []
+            return host_shares.Share(), None
         names, folder = host_shares.gpus(), self._state / "gpus"
         if count > len(names):
             raise RefusedError(
                 f"trial.resources.gpus: the trial asks for {count}, this host has {len(names)}"
             )
         share = host_shares.take(folder, names, count)
-        if share is not None:
-            return share, []
-        queue = [sys.executable, "-P", "-m", "hpo_tasks.backends.gpu_queue"]
-        return host_shares.Share(), [*queue, str(folder), ",".join(names), str(count), "--"]
+        return (share, None) if share is not None else (host_shares.Share(), (str(folder), names, count))
 
     def _write_job(self, request: Request) -> None:
         hard_end = time.time() + request.timeout_s + 2 * request.grace_s + HARD_END_MARGIN_S
@@ -236,8 +238,6 @@ class LocalBackend:
             return JobStatus("ended", "infra", f"host {host} was lost")
         self._sweep(job)
         said = one_line(self._runner_log(job).rpartition("\n")[2], 200)
-        if said.startswith(sandbox.NOISE):
-            said = ""
         return JobStatus("ended", "infra", f"the runner ended: {said}" if said else "the process is gone")
 
     def _is_known(self, key: AttemptKey) -> bool:
@@ -278,10 +278,10 @@ class LocalBackend:
 
     def _runners(self, job: str) -> list[int]:
         """The runner's process: of those that have the lock open, the one that has no child among them."""
-        have = processes.holders(self._lock(job))
+        have = set(processes.holders(self._lock(job))) - {os.getpid(), *parents(self._parents)}
         everything = processes.running()
-        parents = {everything[pid].parent for pid in have if pid in everything}
-        return [pid for pid in have if pid in everything and pid not in parents and pid != os.getpid()]
+        forked = {everything[pid].parent for pid in have if pid in everything}
+        return [pid for pid in have if pid in everything and pid not in forked]
 
     def _sweep(self, job: str) -> None:
         """Kill what a job without namespaces left behind when its runner was killed; remove its scratch folder."""
@@ -312,11 +312,20 @@ class LocalBackend:
             return ""
         return last_lines(data.rstrip(), MAX_LOG_TAIL_BYTES)
 
+    @property
+    def _parents(self) -> Path:
+        return self._state / "parents"
+
     def _folder(self, job: str) -> Path:
         return self._state / "jobs" / _key(job).job_name  # checked: a name is never a path
 
     def _lock(self, job: str) -> Path:
         return self._folder(job) / "job.lock"
+
+
+def modules_of(request: Request) -> list[str]:
+    """What the trial parent of this request's job has loaded: what the study names, and a built-in trainer's own."""
+    return [*request.preload, *MODULES.get(request.program.get("trainer", ""), ())]
 
 
 def _key(job: str) -> AttemptKey:

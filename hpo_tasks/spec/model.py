@@ -181,6 +181,7 @@ class Trial(_Model):
     model_dir: str | None = None
     clean_model_dir: bool = False
     inputs: dict[str, str] = Field(default_factory=dict, max_length=100)
+    preload: Annotated[tuple[str, ...], Field(strict=False, max_length=20)] = ()
     resources: Resources = Resources()
     timeout_s: Duration = Field(default=3600.0, alias="timeout")
     attempts: int = Field(default=3, ge=1, le=10)

@@ -3,15 +3,16 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpo_tasks.errors import HpoError, InputError
-from hpo_tasks.trial import artifacts, layout
+from hpo_tasks.trial import artifacts, call, layout
 from hpo_tasks.trial.capped_log import CappedLog
 from hpo_tasks.trial.command_line import render_command
 from hpo_tasks.trial.contract import (
@@ -125,6 +126,8 @@ class Attempt:
         environ = os.environ
         program = Program(
             argv=self._argv(),
+            function=self._function(),
+            threads=request.threads,
             env=program_environment(
                 request, places,
                 path=environ.get("PATH", os.defpath), gpus=environ.get("CUDA_VISIBLE_DEVICES", ""),
@@ -144,6 +147,12 @@ class Attempt:
         if self._patterns is not None:
             self._patterns.finish()
         return replace(ending, message=self._call_error())
+
+    def _function(self) -> Callable[[], int] | None:
+        """What a process forked from this one does, if there is no command: nothing it leaves can outlive process 1."""
+        if "command" in self.request.program or os.getpid() != 1:
+            return None
+        return partial(call.main, self.space.call)
 
     def _argv(self) -> list[str]:
         """The command; for a Python callable or a trainer, our own program that calls it."""

@@ -1,6 +1,6 @@
-"""`python -m hpo_tasks.trial.call <call.json>`: runs a Python objective or a built-in trainer in its own process.
+"""Runs a Python objective or a built-in trainer in a process of its own, forked or as `python -m hpo_tasks.trial.call`.
 
-So a segmentation fault, an `os._exit` or the end of the memory takes this process and not the runner, which reports it.
+So a segmentation fault, an `os._exit` or the end of the memory takes that process and not the runner, which reports it.
 """
 
 import faulthandler
@@ -22,13 +22,13 @@ ERROR_FILE = "error.txt"
 MAX_ERROR_CHARS = 100_000
 
 
-def main() -> int:
+def main(call_file: Path) -> int:
+    """Do what the file says in this process, which was made for it; returns the exit status."""
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # else a killed program's last lines are lost
     # SIGTERM comes together with $HPO_STOP: the callable learns of it by should_stop() and may save its state.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    call_file = Path(sys.argv[1])
     call = json.loads(call_file.read_bytes())
     session = replace(Session.from_environment(), inputs=call["inputs"])
     try:
@@ -83,4 +83,4 @@ def _failed(call_file: Path, message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

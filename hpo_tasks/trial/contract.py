@@ -51,6 +51,7 @@ class Request:
         secrets: names of the secrets that the program gets. Never their values: requests lie in the object store.
         code: {"archive": key relative to the store's root, "sha256":…} or None; unpacked as working directory.
         model_dir: folder (relative to the working directory) that the program writes by itself, or None.
+        preload: modules that the entry point imports, for a backend that can load them before the job starts.
         threads, gpus, memory_bytes: resources; memory_bytes None = no limit.
         timeout_s: wall clock of one attempt; grace_s: between TERM and KILL.
         control: wheel reserved for pruning and similar later additions; unknown keys are ignored.
@@ -74,6 +75,7 @@ class Request:
     code: Mapping[str, str] | None = None
     model_dir: str | None = None
     clean_model_dir: bool = False
+    preload: tuple[str, ...] = ()
     threads: int = 1
     gpus: int = 0
     memory_bytes: int | None = None
@@ -259,6 +261,7 @@ _REQUEST_CHECKS = _KEY_CHECKS | {
     "code": checks.optional(checks.record(archive=checks.relative_path, sha256=_sha256)),
     "model_dir": checks.optional(checks.relative_path),
     "clean_model_dir": checks.boolean,
+    "preload": checks.items(checks.pattern(r"[A-Za-z_][\w.]*", "a module's name"), 100),
     "threads": checks.integer(1, 100_000),
     "gpus": checks.integer(0, 1000),
     "memory_bytes": checks.optional(checks.integer(1)),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hpo_tasks.trial import processes
 from hpo_tasks.trial.escalation import Escalation, Push
+from hpo_tasks.trial.forked import Forked, fork
 from hpo_tasks.trial.signals import Signals
 from hpo_tasks.trial.verdict import Ending
 
@@ -31,6 +32,7 @@ class Program:
 
     Attributes:
         argv, env, folder: what to start, with which environment, and where.
+        function: to be forked instead of starting `argv`, with `threads` for the libraries that are loaded already.
         timeout_s, grace_s, memory_bytes: limits, as in the request.
         signals: of this process.
         stop_reason: says why the trial is asked to stop, None as long as it is not.
@@ -52,6 +54,8 @@ class Program:
     on_output: Callable[[bytes], None]
     on_ask: Callable[[], None]
     on_tick: Callable[[], None] = lambda: None
+    function: Callable[[], int] | None = None
+    threads: int = 1
     _peak_bytes: int = 0
     _resident_bytes: int = 0
     _next_sample: float = field(default=0.0)
@@ -89,7 +93,9 @@ class Program:
             peak_bytes=peak,
         )
 
-    def _start(self, output: int) -> "subprocess.Popen[bytes]":
+    def _start(self, output: int) -> "subprocess.Popen[bytes] | Forked":
+        if self.function is not None:
+            return fork(self.function, env=self.env, folder=self.folder, output=output, threads=self.threads)
         return subprocess.Popen(
             [element.encode() for element in self.argv],
             env={name.encode(): value.encode() for name, value in self.env.items()},
@@ -102,7 +108,7 @@ class Program:
             preexec_fn=None if os.getpid() == 1 else processes.die_with_parent,  # noqa: PLW1509
         )
 
-    def _watch(self, child: "subprocess.Popen[bytes]", escalation: Escalation, output: int) -> None:
+    def _watch(self, child: "subprocess.Popen[bytes] | Forked", escalation: Escalation, output: int) -> None:
         """Until the program itself has ended."""
         waiting = [output, self.signals.wakeup]
         while True:
@@ -132,7 +138,7 @@ class Program:
         self._peak_bytes = max(self._peak_bytes, self._resident_bytes)
         self.on_tick()
 
-    def _push(self, child: "subprocess.Popen[bytes]", push: Push) -> None:
+    def _push(self, child: "subprocess.Popen[bytes] | Forked", push: Push) -> None:
         if push in (Push.ASK, Push.TERM):
             self.on_ask()
         if push is Push.TERM:
@@ -141,7 +147,7 @@ class Program:
         if push is Push.KILL:
             self._kill_everything(child)
 
-    def _kill_everything(self, child: "subprocess.Popen[bytes]") -> None:
+    def _kill_everything(self, child: "subprocess.Popen[bytes] | Forked") -> None:
         if child.returncode is None:
             with suppress(ProcessLookupError):  # also where there is no /proc
                 os.killpg(child.pid, signal.SIGKILL)
@@ -181,7 +187,7 @@ class Program:
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def _reap(child: "subprocess.Popen[bytes]", *, wait: bool = False) -> None:
+def _reap(child: "subprocess.Popen[bytes] | Forked", *, wait: bool = False) -> None:
     """Take the exit status of the child, and of orphans that became ours, if there are any."""
     with suppress(ChildProcessError):
         while True:

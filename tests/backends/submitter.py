@@ -16,7 +16,7 @@ from hpo_tasks.trial.contract import decode_request
 FUNCTIONS = {
     "lock": (host_shares, "try_lock"),
     "look": (local.LocalBackend, "_is_known"),
-    "start": (local.subprocess, "Popen"),
+    "start": (local, "start_job"),
     "note": (local.LocalBackend, "_write_job"),
 }
 

@@ -69,7 +69,7 @@ def test_a_value_is_in_no_file_while_and_after_the_trial_runs(study, backend, is
     assert holding(study.folder, CANARY) == []
     processes = environments(CANARY)
     assert processes["cmdline"] == []
-    assert len(processes["environ"]) >= 2  # the runner and its program at least
+    assert len(processes["environ"]) >= 1  # its program
     go.touch()
     ended(backend, request)
     outcome = study.outcome(request)

@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trials import marked, until
 
 from hpo_tasks.backends import sandbox
 from hpo_tasks.backends.sandbox import View, mounts
@@ -33,25 +35,22 @@ def tree(tmp_path: Path) -> Path:
         (["a"], ["d"], ["hide a"]),
         (["a"], ["a"], ["hide a"]),
         (["a", "a/b"], [], ["hide a"]),
-        (["a"], ["a/b"], ["keep a/b 0", "hide a", "show 0 a/b"]),
-        (["a"], ["link/b"], ["keep a/b 0", "hide a", "show 0 a/b"]),
-        (["a"], ["a/b", "a/x"], ["keep a/b 0", "keep a/x 1", "hide a", "show 0 a/b", "show 1 a/x"]),
-        (["a", "a/b/c"], ["a/b"], ["keep a/b 0", "hide a", "show 0 a/b", "hide a/b/c"]),
-        (["a", "a/b"], ["a/b/c"], ["keep a/b/c 0", "hide a", "show 0 a/b/c"]),
+        (["a"], ["a/b"], ["keep 0 a/b", "hide a", "show a/b 0"]),
+        (["a"], ["link/b"], ["keep 0 a/b", "hide a", "show a/b 0"]),
+        (["a"], ["a/b", "a/x"], ["keep 0 a/b", "keep 1 a/x", "hide a", "show a/b 0", "show a/x 1"]),
+        (["a", "a/b/c"], ["a/b"], ["keep 0 a/b", "hide a", "show a/b 0", "hide a/b/c"]),
+        (["a", "a/b"], ["a/b/c"], ["keep 0 a/b/c", "hide a", "show a/b/c 0"]),
     ],
 )
 def test_the_path_that_is_nearest_decides(tree, hide, show, steps):
     def full(word: str) -> str:
-        return (
-            f"{ASIDE}/{word}"
-            if word.isdigit()
-            else word
-            if word in {"keep", "hide", "show"}
-            else f"{tree}/{word}"
-        )
+        return f"{ASIDE}/{word}" if word.isdigit() else f"{tree}/{word}"
 
     found = mounts(View([tree / name for name in hide], [tree / name for name in show]))
-    assert found == [full(word) for step in steps for word in step.split()]
+    expected = [step.split() for step in steps]
+    assert [[each.step, each.target, *([each.source] if each.source else [])] for each in found] == [
+        [step, *map(full, paths)] for step, *paths in expected
+    ]
 
 
 @pytest.fixture
@@ -62,30 +61,69 @@ def public_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("user", sorted({os.getuid(), 65534}) if os.getuid() == 0 else [os.getuid()])
-def test_a_sandboxed_program_keeps_its_user_and_loses_its_powers(public_folder, monkeypatch, user):
+ENTER = """
+import os, subprocess, sys
+from pathlib import Path
+from hpo_tasks.backends import sandbox
+hide, show, *argv = sys.argv[1:]
+sandbox.enter(sandbox.View([Path(hide)], [Path(path) for path in show.split(":")]))
+raise SystemExit(subprocess.run(argv).returncode)
+"""
+"""Enters namespaces and runs a program in them, as a runner does."""
+
+
+def sandboxed(hide: Path, show: list[Path], *argv: str, **options) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", ENTER, str(hide), ":".join(map(str, show)), *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, **options)
+
+
+def test_a_sandboxed_program_keeps_its_user_and_loses_its_powers(public_folder):
     """Run as root too, which many containers do: it must not be root over the mounts."""
     hidden = public_folder / "it's hidden; $(id)"
     (hidden / "shown").mkdir(parents=True)
     (hidden / "file").write_text("x")
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setattr(os, "getegid", lambda: user)
-    look = 'id -u; echo $$; ls "$1"; umount "$1" 2>/dev/null && ls "$1"; grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status'
-    argv = sandbox.sandboxed(["sh", "-c", look, "sh", str(hidden)], View([hidden], [hidden / "shown"]))
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=30,
-        **({"user": user, "group": user, "extra_groups": []} if os.getuid() == 0 else {}),
-    )  # fmt: skip
+    look = 'id -u; ls "$1"; umount "$1" 2>/dev/null && ls "$1"; grep -E "^(CapEff|CapBnd|CapPrm|NoNewPrivs)" /proc/self/status'
+    done = sandboxed(hidden, [hidden / "shown"], "sh", "-c", look, "sh", str(hidden))
     lines = done.stdout.split()
-    assert lines[:3] == [str(user), "1", "shown"], done.stderr
-    assert lines[3:] == [
-        "CapEff:",
-        "0" * 16,
-        "CapBnd:",
-        "0" * 16 if user == 0 else lines[6],
-        "NoNewPrivs:",
-        "1",
-    ]
+    assert lines[:2] == [str(os.getuid()), "shown"], done.stderr
+    found = dict(zip(lines[2::2], lines[3::2], strict=True))
+    if os.getuid() != 0:  # what is left of it is out of reach: NoNewPrivs
+        del found["CapBnd:"]
+    assert {found.pop(name) for name in list(found) if name.startswith("Cap")} == {"0" * 16}
+    assert found == {"NoNewPrivs:": "1"}
+
+
+def test_the_runner_itself_is_process_1_without_powers(public_folder):
+    """It is never replaced by another program, which is when the kernel would take them away."""
+    look = ENTER.replace(
+        "raise SystemExit", "print(os.getpid(), Path('/proc/self/status').read_text()); raise SystemExit"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look, str(public_folder), str(public_folder), "true"],
+        capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    pid, _, status = done.stdout.partition(" ")
+    assert pid == "1"
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert {fields[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}
+
+
+def test_an_ordinary_user_can_enter_too(public_folder):
+    """Root gets into namespaces on every kernel that has them; the test of the other user is the interesting one."""
+    if os.getuid() != 0:
+        assert sandbox.available()
+        return
+    (public_folder / "hidden" / "shown").mkdir(parents=True)
+    hidden = public_folder / "hidden"
+    program = Path(sandbox.__file__).read_text() + (
+        "\nimport sys\nenter(View([Path(sys.argv[1])], [Path(sys.argv[1]) / 'shown']))"
+        "\nprint(os.getpid(), os.getuid(), os.listdir(sys.argv[1]))\n"
+    )
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", program, str(hidden)],
+        capture_output=True, text=True, check=False, timeout=30, user=65534, group=65534, extra_groups=[],
+    )  # fmt: skip
+    assert done.stdout == "1 65534 ['shown']\n", done.stderr
 
 
 def test_what_a_program_writes_where_it_is_shown_stays(tmp_path):
@@ -93,29 +131,29 @@ def test_what_a_program_writes_where_it_is_shown_stays(tmp_path):
     file = tmp_path / "a" / "file"
     file.write_text("old")
     script = 'echo new > "$1/b/made"; echo new > "$1/file"; echo lost > "$1/lost"'
-    view = View([tmp_path / "a"], [tmp_path / "a" / "b", file])
-    subprocess.run(
-        sandbox.sandboxed(["sh", "-c", script, "sh", str(tmp_path / "a")], view), check=True, timeout=30
+    done = sandboxed(
+        tmp_path / "a", [tmp_path / "a" / "b", file], "sh", "-c", script, "sh", str(tmp_path / "a")
     )
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "a" / "b" / "made").read_text() == "new\n"
     assert file.read_text() == "new\n"
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b", "file"]
 
 
-def test_without_the_tools_there_are_no_namespaces(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    sandbox.available.cache_clear()
-    assert not sandbox.available()
-    sandbox.available.cache_clear()
+def test_whoever_kills_the_process_that_stayed_behind_kills_the_job(tmp_path):
+    command = [sys.executable, "-c", ENTER, str(tmp_path), str(tmp_path), "sleep", "600"]
+    behind = subprocess.Popen(command, env={**os.environ, "MARKER": str(tmp_path)})
+    until(lambda: len(marked(f"MARKER={tmp_path}")) == 3, "the program runs")
+    behind.kill()
+    behind.wait()
+    until(lambda: not marked(f"MARKER={tmp_path}"), "all of it is dead")
 
 
-def test_where_the_kernel_says_no_there_are_no_namespaces(monkeypatch, tmp_path):
-    for tool in ("unshare", "setpriv"):
-        (tmp_path / tool).write_text(
-            "#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n"
-        )
-        (tmp_path / tool).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_where_the_kernel_says_no_there_are_no_namespaces(monkeypatch):
+    def refuse(_view: View) -> None:
+        raise PermissionError(1, "unshare: Operation not permitted")
+
+    monkeypatch.setattr(sandbox, "enter", refuse)
     sandbox.available.cache_clear()
     assert not sandbox.available()
     sandbox.available.cache_clear()

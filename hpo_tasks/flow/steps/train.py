@@ -136,7 +136,7 @@ class TrialRun:
             thresholds=tuple(pin.spec.thresholds),
             program=_program(pin.spec), metrics=tuple(pattern.model_dump() for pattern in trial.metrics),
             env=trial.env, secrets=tuple(sorted(trial.secrets)), inputs=self.inputs, code=pin.code,
-            model_dir=trial.model_dir, clean_model_dir=trial.clean_model_dir, threads=self.threads, gpus=trial.resources.gpus,
+            model_dir=trial.model_dir, clean_model_dir=trial.clean_model_dir, preload=trial.preload, threads=self.threads, gpus=trial.resources.gpus,
             memory_bytes=trial.resources.memory_bytes, timeout_s=trial.timeout_s,
         )  # fmt: skip
 

@@ -15,6 +15,8 @@ from hpo_tasks.spec.sentences import did_you_mean, listed, shown
 
 MAX_REGEX_CHARACTERS = 256
 
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
 
 def program_problems(spec: StudySpec) -> Iterator[Problem]:
     """Exactly one program, and only the fields that belong to it."""
@@ -35,11 +37,24 @@ def program_problems(spec: StudySpec) -> Iterator[Problem]:
         yield Problem("trial.model_dir", "a trainer keeps its model by itself")
     if trial.entry_point is not None and not IMPORT_PATH.fullmatch(trial.entry_point):
         yield Problem("trial.entry_point", f"must be module:callable, got {shown(trial.entry_point)}")
+    yield from _preload_problems(trial.preload, kind)
     yield from _model_dir_problems(trial.model_dir, clean=trial.clean_model_dir)
     if trial.resources.threads == 0:
         yield Problem(
             "trial.resources.threads", "must be at least 1, or -1 for all processors of the slot, got 0"
         )
+
+
+def _preload_problems(modules: tuple[str, ...], kind: str) -> Iterator[Problem]:
+    if modules and kind == "command":
+        yield Problem("trial.preload", "loads modules for an entry_point: a command is a program of its own")
+    if modules and kind == "trainer":
+        yield Problem(
+            "trial.preload", "is not needed: the libraries of a trainer are loaded before its trials"
+        )
+    for name in modules:
+        if not _MODULE.fullmatch(name):
+            yield Problem("trial.preload", f"must be names of modules, got {shown(name)}")
 
 
 def _model_dir_problems(folder: str | None, *, clean: bool) -> Iterator[Problem]:

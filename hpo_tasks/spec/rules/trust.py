@@ -65,6 +65,8 @@ def _machine_problems(spec: StudySpec) -> Iterator[Problem]:
         yield _closed("trial.code.dir", "a folder on the Airflow machine")
     if spec.trial.secrets:
         yield _closed("trial.secrets", "secrets")
+    if spec.trial.preload:  # imported outside of the namespaces that the trials run in
+        yield _closed("trial.preload", "modules that are loaded beside the trials")
     for name, uri in spec.trial.inputs.items():
         if uri.startswith(("/", "file:")):
             yield _closed(f"trial.inputs.{name}", "a path on the Airflow machine")

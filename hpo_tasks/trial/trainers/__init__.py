@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from hpo_tasks.trial.trainers.evaluation import MakeTrainer
 
 
+MODULES = {
+    "xgboost": ("hpo_tasks.trial.trainers.evaluation", "hpo_tasks.trial.trainers.xgboost_trainer"),
+    "random_forest": (
+        "hpo_tasks.trial.trainers.evaluation",
+        "hpo_tasks.trial.trainers.random_forest_trainer",
+    ),
+}
+"""What each trainer imports when it is used, for whoever can import it beforehand."""
+
+
 def run(name: str, session: Session, options: Mapping[str, Any]) -> dict[str, float]:
     """Train one configuration, save its model in `session.model_dir` and return its metrics.
 
