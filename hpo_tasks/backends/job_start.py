@@ -21,8 +21,14 @@ from hpo_tasks.trial.printable import last_lines, one_line
 PATIENCE_S = 60.0
 """How long a trial parent may take to import what it preloads."""
 LOOK_AGAIN_S = 0.01
-_QUIET = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""So that libraries start no threads while they are preloaded; a trial sets its own numbers (`trial/call.py`)."""
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""So that libraries start no threads while they are preloaded; a trial sets its own numbers (`trial/forked.py`)."""
 _MAX_LOG_BYTES = 4096
 
 
@@ -68,7 +74,7 @@ def parent_name(modules: Sequence[str]) -> str:
     package = Path(hpo_tasks.__file__ or "").parent
     newest = max(
         entry.stat().st_mtime_ns
-        for folder in ("backends", "trial")
+        for folder in ("backends", "trial", "trial/trainers")
         for entry in os.scandir(package / folder)
         if entry.name.endswith(".py")
     )
@@ -107,7 +113,7 @@ def _start_parent(folder: Path, name: str, modules: Sequence[str]) -> "subproces
                 name,
                 *sorted(set(modules)),
             ],
-            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **dict.fromkeys(_QUIET, "1")},
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **QUIET},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -3,7 +3,7 @@
 No field is a Jinja template, so no string of a study is ever rendered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
 from hpo_tasks.errors import HpoError, InputError, UnavailableError
+from hpo_tasks.flow.steps.run import StudyHandle, TrainWork
 from hpo_tasks.spec import StudySpec
 
 PREPARE = "prepare"
@@ -90,43 +91,45 @@ class AskOperator(StudyOperator):
         self.round_ = round_
         self.skips = list(skips)
 
-    def work(self, context: Context) -> list[int]:
+    def work(self, context: Context) -> list[TrainWork]:
         from airflow.sdk.exceptions import DownstreamTasksSkipped
 
         from hpo_tasks.flow.tasks import ask_task
 
-        slots = ask_task(handle(context), self.round_)
-        if slots is None:
+        work = ask_task(handle(context), self.round_)
+        if work is None:
             raise DownstreamTasksSkipped(tasks=self.skips)  # type: ignore[no-untyped-call]
-        return slots
+        return work
 
 
 class TrainOperator(StudyOperator):
-    """Trains one slot of the round until its outcome is committed."""
+    """Trains slots of the round until their outcomes are committed."""
 
     ui_color = "#fef7e0"
 
-    def __init__(self, *, round_: int, slot: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, round_: int, work_: TrainWork, **kwargs: Any) -> None:
+        super().__init__(do_xcom_push=False, **kwargs)
         self.round_ = round_
-        self.slot = slot
+        self.work_ = work_
         self._label: str | None = None
         self._stop: Callable[[], None] | None = None
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> None:
         from hpo_tasks.flow.tasks import train_task
+
+        del context
 
         def remember(stop: Callable[[], None]) -> None:
             self._stop = stop
 
-        return train_task(handle(context), self.round_, self.slot, on_start=remember)
+        train_task(self.work_, self.round_, on_start=remember)
 
     def on_kill(self) -> None:
         """The task was cleared, marked or timed out: its job ends too."""
         if self._stop is not None:
             self._stop()
 
-    def slot_label(self, ti: Any) -> str:
+    def slot_label(self) -> str:
         """The slot's parameters in a few words, for the Airflow grid.
 
         Airflow asks before and after the work. The task does not fail for a label's sake.
@@ -135,9 +138,9 @@ class TrainOperator(StudyOperator):
             from hpo_tasks.flow.tasks import slot_label
 
             try:
-                self._label = slot_label(_handle_of(ti), self.round_, self.slot)
+                self._label = slot_label(self.work_, self.round_)
             except HpoError:
-                return f"slot {self.slot}"
+                return f"slot {self.work_['slots'][0]}"
         return self._label
 
 
@@ -167,17 +170,13 @@ class ConcludeOperator(StudyOperator):
         return conclude_task(context, handle(context))
 
 
-def handle(context: Context) -> Mapping[str, Any]:
+def handle(context: Context) -> StudyHandle:
     """What `prepare` returned.
 
     Raises:
         InputError: prepare has not succeeded, so there is no study to work on.
     """
-    return _handle_of(context["ti"])
-
-
-def _handle_of(ti: Any) -> Mapping[str, Any]:
-    found = ti.xcom_pull(task_ids=PREPARE)
+    found = context["ti"].xcom_pull(task_ids=PREPARE)
     if not found:
         raise InputError(f"`{PREPARE}` has not succeeded: its log says why; clear it to try again")
     return found  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from hpo_tasks.flow.operators import (
     TellOperator,
     TrainOperator,
 )
-from hpo_tasks.flow.settings import local_pool
+from hpo_tasks.flow.settings import local_pool, tasks_ahead
 from hpo_tasks.spec import StudySpec
 
 
@@ -49,10 +49,10 @@ def round_body(
         train = TrainOperator.partial(
             task_id="train",
             round_=round_,
-            max_active_tis_per_dagrun=slots,
+            max_active_tis_per_dagrun=slots + tasks_ahead(),
             pool=local_pool(),
-            map_index_template="{{ task.slot_label(ti) }}",
-        ).expand(slot=ask.output)
+            map_index_template="{{ task.slot_label() }}",
+        ).expand(work_=ask.output)
         tell = TellOperator(task_id="tell", round_=round_, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
         after >> ask >> train >> tell
         ask >> tell

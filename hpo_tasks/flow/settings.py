@@ -127,6 +127,28 @@ def _is_there(path: Path) -> bool:
         return False
 
 
+def tasks_ahead() -> int:
+    """`HPO_TASKS_AHEAD`: train tasks that may be started beyond a study's slots, and wait there for a free one.
+
+    They hide what Airflow needs to start a task. Slots are locked files of a host, so this is for one host only.
+    """
+    return _count("HPO_TASKS_AHEAD") or 0
+
+
+def host_slots() -> int | None:
+    """`HPO_HOST_SLOTS`: trials that all studies together may train on this host at once; None without such a limit."""
+    return _count("HPO_HOST_SLOTS")
+
+
+def _count(variable: str) -> int | None:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    if not text.isdigit():
+        raise InputError(f"{variable}: must be a whole number, got {text}")
+    return int(text)
+
+
 def local_pool() -> str:
     """The Airflow pool of local trials: `HPO_LOCAL_POOL`, or Airflow's own default pool, which always exists."""
     return os.environ.get("HPO_LOCAL_POOL") or "default_pool"

@@ -1,6 +1,7 @@
 """From an Airflow context to the steps: opens deployment, store, ledger and backend, then calls the step."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,13 +14,15 @@ from hpo_tasks.errors import HpoError, InputError, Problem, SpecError, Unavailab
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
 from hpo_tasks.flow.settings import Deployment, connection_password, read_deployment
-from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, open_study
+from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, TrainWork, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
 from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems, trust_problems
 from hpo_tasks.store.base import Store
 
 if TYPE_CHECKING:
     from hpo_tasks.flow.steps.train import OpenTrial
+
+log = logging.getLogger(__name__)
 
 LABEL_LENGTH = 200
 
@@ -56,32 +59,38 @@ def prepare_task(
     return {"study": pinned.study, "store": reference["store"], "connection": reference["connection"]}
 
 
-def ask_task(handle: Mapping[str, Any], round_: int) -> list[int] | None:
-    """Slots of the round, None when the study is at its end."""
+def ask_task(handle: StudyHandle, round_: int) -> list[TrainWork] | None:
+    """What each train task of the round is to do, None when the study is at its end."""
     from hpo_tasks.flow.steps.ask import ask
     from hpo_tasks.study.plan import Finished
 
     study = _open(handle)
     result = ask(study, _open_ledger(study.deployment), round_)
-    return None if isinstance(result, Finished) else [row.slot for row in result.configurations]
+    if isinstance(result, Finished):
+        return None
+    slots = [row.slot for row in result.configurations]
+    size = study.pin.spec.trials_per_task
+    return [{**handle, "slots": slots[first : first + size]} for first in range(0, len(slots), size)]
 
 
-def train_task(
-    handle: Mapping[str, Any], round_: int, slot: int, *, on_start: Callable[[Callable[[], None]], None]
-) -> dict[str, Any]:
-    """Train one slot; returns its class and values."""
+def train_task(work: TrainWork, round_: int, *, on_start: Callable[[Callable[[], None]], None]) -> None:
+    """Train the slots, one after the other. The store holds their outcomes; nothing is returned."""
     from hpo_tasks.flow.steps.batch import read_batch
     from hpo_tasks.flow.steps.local import slot_of_study
 
-    study = _open(handle)
-    trial = _trials_of(study, handle)(read_batch(study.store, study.pin.study, round_), slot)
-    on_start(trial.request_stop)
-    with slot_of_study(study, give_up=lambda: trial.stop_requested):
-        outcome = trial.until_decided()
-    return {"class": outcome.cls, "values": dict(outcome.values), "reason": outcome.reason}
+    study = _open(work)
+    batch = read_batch(study.store, study.pin.study, round_)
+    open_trial = _trials_of(study, work)
+    for slot in work["slots"]:
+        trial = open_trial(batch, slot)
+        on_start(trial.request_stop)
+        with slot_of_study(study, give_up=lambda trial=trial: trial.stop_requested):  # type: ignore[misc]
+            outcome = trial.until_decided()
+        values = " ".join(f"{name}={value:.6g}" for name, value in outcome.values.items())
+        log.info("slot %d: %s %s", slot, outcome.cls, values or outcome.reason)
 
 
-def tell_task(handle: Mapping[str, Any], round_: int) -> dict[str, Any]:
+def tell_task(handle: StudyHandle, round_: int) -> dict[str, Any]:
     """Record the round; returns how many trials were told."""
     from hpo_tasks.flow.steps.tell import tell
 
@@ -95,7 +104,7 @@ def tell_task(handle: Mapping[str, Any], round_: int) -> dict[str, Any]:
     return {"round": round_, "told": len(report.told), "already": len(report.already)}
 
 
-def conclude_task(context: Context, handle: Mapping[str, Any]) -> dict[str, Any]:
+def conclude_task(context: Context, handle: StudyHandle) -> dict[str, Any]:
     """Close the study, announce its best, and fail unless it is a success."""
     from hpo_tasks.flow.steps.conclude import conclude
     from hpo_tasks.flow.steps.local import tidy
@@ -113,12 +122,15 @@ class StudyFailedError(HpoError):
     """The study is neither complete nor stopped on purpose."""
 
 
-def slot_label(handle: Mapping[str, Any], round_: int, slot: int) -> str:
-    """The slot's parameters in a few words: `learning_rate=0.1 max_depth=6`."""
+def slot_label(work: TrainWork, round_: int) -> str:
+    """The slot's parameters in a few words: `learning_rate=0.1 max_depth=6`; of several slots, which they are."""
     from hpo_tasks.flow.steps.batch import read_batch
 
-    store = _open_store(handle["store"], handle["connection"])
-    params = read_batch(store, handle["study"], round_).at(slot).params
+    first, *others = work["slots"]
+    if others:
+        return f"slots {first} to {others[-1]}"
+    store = _open_store(work["store"], work["connection"])
+    params = read_batch(store, work["study"], round_).at(first).params
     words = (f"{name}={_short(value)}" for name, value in params.items())
     return " ".join(words)[:LABEL_LENGTH]
 
@@ -173,7 +185,7 @@ def _interval(context: Context, spec: StudySpec) -> tuple[datetime, datetime]:
     return start.astimezone(UTC), end.astimezone(UTC)
 
 
-def _open(handle: Mapping[str, Any]) -> OpenStudy:
+def _open(handle: StudyHandle) -> OpenStudy:
     return open_study(read_deployment(), _open_store(handle["store"], handle["connection"]), handle["study"])
 
 
@@ -202,13 +214,13 @@ def _open_ledger(deployment: Deployment) -> Any:
     return Ledger(deployment.study_db)
 
 
-def _trials_of(study: OpenStudy, handle: Mapping[str, Any]) -> "OpenTrial":
+def _trials_of(study: OpenStudy, handle: StudyHandle) -> "OpenTrial":
     from hpo_tasks.flow.steps.local import open_trial
 
     return lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle), connection_password)
 
 
-def _s3_of(handle: Mapping[str, Any]) -> Callable[[], Any]:
+def _s3_of(handle: StudyHandle) -> Callable[[], Any]:
     return lambda: _s3_client(handle["connection"])
 
 

@@ -213,6 +213,7 @@ class StudySpec(_Model):
     paused: bool = False
     catchup: bool = False
     max_active_runs: int = Field(default=1, ge=1, le=100)
+    trials_per_task: int = Field(default=1, ge=1, le=1000)
     max_rounds: int | None = Field(default=None, ge=1, le=MAX_ROUNDS)  # see planned_max_rounds
     objective: Annotated[
         tuple[Objective, ...],

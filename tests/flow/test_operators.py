@@ -7,16 +7,10 @@ from hpo_tasks.flow import tasks
 from hpo_tasks.flow.operators import TrainOperator
 
 
-class TaskInstance:
-    """A task instance whose `prepare` has succeeded."""
-
-    def xcom_pull(self, task_ids):
-        return {"study": "study", "store": f"/{task_ids}", "connection": None}
-
-
 @pytest.fixture
 def train():
-    return TrainOperator(task_id="train", round_=0, slot=3)
+    work = {"study": "s", "store": "/nowhere", "connection": None, "slots": [3]}
+    return TrainOperator(task_id="train", round_=0, work_=work)
 
 
 def test_a_label_that_cannot_be_had_fails_no_task(train, monkeypatch):
@@ -26,6 +20,6 @@ def test_a_label_that_cannot_be_had_fails_no_task(train, monkeypatch):
         raise UnavailableError("the store does not answer")
 
     monkeypatch.setattr(tasks, "slot_label", down)
-    assert train.slot_label(TaskInstance()) == "slot 3"
+    assert train.slot_label() == "slot 3"
     monkeypatch.setattr(tasks, "slot_label", lambda *_: "x=0.5")
-    assert train.slot_label(TaskInstance()) == "x=0.5"
+    assert train.slot_label() == "x=0.5"

@@ -10,6 +10,14 @@ from pathlib import Path
 from hpo_tasks.errors import InputError
 
 POOL = "hpo_local"
+LOCAL_SETTINGS = """\
+from hpo_tasks.flow.embedded.airflow_db import commit_without_waiting_for_the_disk
+from hpo_tasks.flow.preload import preload_tasks
+
+commit_without_waiting_for_the_disk()
+preload_tasks()
+"""
+"""What every process of the embedded Airflow executes at its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,9 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.airflow, self.root / "db", self.root / "jobs"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = self.airflow / "config" / "airflow_local_settings.py"
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text(LOCAL_SETTINGS)
 
 
 def embedded_home() -> Home:
@@ -92,6 +103,16 @@ def dags_folder() -> Path:
     )
 
 
+def cores() -> int:
+    """Processors of this machine."""
+    return os.cpu_count() or 1
+
+
+def pool_slots() -> int:
+    """Slots of the pool: for the trials that run, one for each core, and for as many tasks that wait to be next."""
+    return 2 * cores()
+
+
 def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
     """Environment of every Airflow process of the embedded set-up.
 
@@ -112,13 +133,14 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
         "HPO_STUDIES": str(home.studies),
         "HPO_PRIVATE": str(home.root / "db"),
         "HPO_LOCAL_POOL": POOL,
+        "HPO_HOST_SLOTS": str(cores()),
+        "HPO_TASKS_AHEAD": str(cores()),
         "HPO_ALLOW_LOCAL_ADHOC": "1",
     }
 
 
 def _airflow_options(home: Home, dags: Path, port: int) -> dict[str, str]:
     """Airflow's options, named SECTION__KEY."""
-    cores = os.cpu_count() or 1
     return {
         "AIRFLOW_HOME": str(home.airflow),
         "CORE__DAGS_FOLDER": str(dags),
@@ -127,7 +149,7 @@ def _airflow_options(home: Home, dags: Path, port: int) -> dict[str, str]:
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": str(max(4, 2 * cores)),
+        "CORE__PARALLELISM": str(pool_slots() + max(2, cores())),
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "CORE__DAGBAG_IMPORT_ERROR_TRACEBACKS": "False",

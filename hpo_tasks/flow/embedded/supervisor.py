@@ -21,7 +21,7 @@ from typing import IO
 
 import psutil
 
-from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home
+from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home, pool_slots
 from hpo_tasks.flow.embedded.sessions import Session, kill, read_sessions, write_sessions
 
 PARTS = {
@@ -70,11 +70,11 @@ class Supervisor:
     def _set_up_once(self) -> None:
         """Create or upgrade Airflow's database and our pool; again only for another version or machine."""
         done = self.home.airflow / "set-up.json"
-        wanted = json.dumps({"airflow": metadata.version("apache-airflow"), "cores": os.cpu_count()})
+        wanted = json.dumps({"airflow": metadata.version("apache-airflow"), "pool": pool_slots()})
         if done.exists() and done.read_text() == wanted:
             return
         self._airflow("db", "migrate")
-        self._airflow("pools", "set", POOL, str(os.cpu_count() or 1), "local trials: one for each core")
+        self._airflow("pools", "set", POOL, str(pool_slots()), "train tasks of local trials")
         done.write_text(wanted)
 
     def _airflow(self, *arguments: str) -> None:

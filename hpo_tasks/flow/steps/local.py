@@ -4,10 +4,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hpo_tasks.backends import host_shares
 from hpo_tasks.backends.local import LocalBackend
+from hpo_tasks.flow.settings import host_slots
 from hpo_tasks.flow.steps.batch import RoundBatch
 from hpo_tasks.flow.steps.connections import PasswordOf, read_secrets
 from hpo_tasks.flow.steps.inputs import bring_inputs
@@ -19,7 +21,7 @@ from hpo_tasks.trial.layout import study_prefix
 from hpo_tasks.trial.local_files import plain_errors
 from hpo_tasks.trial.workspace import remove_tree
 
-SLOT_POLL_S = 0.3
+SLOT_POLL_S = 0.02
 UNUSED_INPUT_S = 14 * 86_400
 
 
@@ -74,12 +76,27 @@ def _local_store(study: OpenStudy) -> Store:
 
 @contextmanager
 def slot_of_study(study: OpenStudy, *, give_up: Callable[[], bool]) -> Iterator[None]:
-    """Hold one of the study's `backend.slots` on this host, however many of its train tasks Airflow started.
+    """Hold one of the study's `backend.slots` on this host, and one of the host's, while a trial is trained.
 
-    A study file's DAG never starts more; `hpo_adhoc` is one DAG for studies with any number of slots.
+    Airflow may have started more train tasks: `hpo_adhoc` is one DAG for studies with any number of slots, and tasks
+    that wait here have their start behind them when a slot gets free. In this order for everybody, so that whoever has
+    both goes on, and nobody waits for ever.
     """
-    folder = study.deployment.state_dir / "slots" / study.pin.study
-    names = [str(number) for number in range(study.pin.spec.backend.slots)]
+    slots = study.deployment.state_dir / "slots"
+    with (
+        _slot(slots / study.pin.study, study.pin.spec.backend.slots, give_up),
+        _slot(slots / "host", host_slots(), give_up),
+    ):
+        yield
+
+
+@contextmanager
+def _slot(folder: Path, count: int | None, give_up: Callable[[], bool]) -> Iterator[None]:
+    """Hold one of `count` locks in the folder; None: there is nothing to wait for."""
+    if count is None:
+        yield
+        return
+    names = [str(number) for number in range(count)]
     with plain_errors(folder):
         while (share := host_shares.take(folder, names, 1)) is None and not give_up():
             time.sleep(SLOT_POLL_S)

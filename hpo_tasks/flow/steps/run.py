@@ -20,6 +20,15 @@ class StudyHandle(TypedDict):
     connection: str | None
 
 
+class TrainWork(StudyHandle):
+    """What `ask` hands to one train task: where the study lies, and which slots of the round are its own.
+
+    The whole handle again, so that a train task has to ask Airflow for one thing only.
+    """
+
+    slots: list[int]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenStudy:
     """A pinned study with its store opened: what ask, train, tell and conclude work on."""

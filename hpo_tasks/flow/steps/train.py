@@ -20,6 +20,8 @@ from hpo_tasks.trial.contract import Outcome, Request, encode_request
 log = logging.getLogger(__name__)
 
 POLL_S = 0.2
+FIRST_POLL_S = 0.01
+"""Trials may last a few milliseconds: the pauses grow from this to `POLL_S`."""
 STAGED_POLL_S = 2.0
 """Seconds between two looks when the store is S3, where each look is a handful of requests that are paid for."""
 KILL_GRACE_S = 3.0
@@ -54,6 +56,7 @@ class TrialRun:
     sleep: Callable[[float], None] = time.sleep
     stop_requested: bool = field(default=False, init=False)
     _current: Request | None = field(default=None, init=False)
+    _pause_s: float = field(default=FIRST_POLL_S, init=False)
 
     def until_decided(self) -> Outcome:
         """Launch, wait and launch again until the trial has an outcome; returns it.
@@ -163,6 +166,7 @@ class TrialRun:
         if self.staging is not None:
             self.staging.send(request)
         self._current = request  # before it runs: a signal may come at any moment
+        self._pause_s = FIRST_POLL_S
         self.backend.submit(request)
         if self.stop_requested:
             self.backend.stop(request.job, grace_s=KILL_GRACE_S)
@@ -174,7 +178,8 @@ class TrialRun:
             self._ask_to_stop(request)
         if self.staging is not None:
             self.staging.forward_stop(request)
-        self.sleep(POLL_S if self.staging is None else STAGED_POLL_S)
+        self.sleep(self._pause_s if self.staging is None else STAGED_POLL_S)
+        self._pause_s = min(POLL_S, self._pause_s * 1.5)
 
     def _ask_to_stop(self, request: Request) -> None:
         key = layout.SlotKey(request.study, request.round, request.slot).stop
