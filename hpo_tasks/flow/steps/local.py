@@ -1,5 +1,6 @@
 """A trial on this host: the local backend over the folder store, or over a staging folder when the store is S3."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from hpo_tasks.store import Store, open_store
 from hpo_tasks.trial.layout import study_prefix
 from hpo_tasks.trial.local_files import plain_errors
 from hpo_tasks.trial.workspace import remove_tree
+
+log = logging.getLogger(__name__)
 
 SLOT_POLL_S = 0.02
 UNUSED_INPUT_S = 14 * 86_400
@@ -98,8 +101,12 @@ def _slot(folder: Path, count: int | None, give_up: Callable[[], bool]) -> Itera
         return
     names = [str(number) for number in range(count)]
     with plain_errors(folder):
-        while (share := host_shares.take(folder, names, 1)) is None and not give_up():
+        share = host_shares.take(folder, names, 1)
+        if share is None:
+            log.info("waiting: %d trials are running, as many as may", count)
+        while share is None and not give_up():
             time.sleep(SLOT_POLL_S)
+            share = host_shares.take(folder, names, 1)
     try:
         yield
     finally:
