@@ -42,8 +42,9 @@ from hpo_tasks.trial.workspace import LIVE_LOG, remove_tree
 
 REPORT_S = 5.0
 """What `stop` allows the runner beyond the grace, to write its report."""
-HARD_END_MARGIN_S = 1800.0
-"""Beyond time limit and grace: time to fetch the code, and to store checkpoint and model."""
+HARD_END_MARGIN_S = 5400.0
+"""Beyond time limit and grace: time to fetch the code and to store checkpoint and model, and an hour by which the clocks
+of two hosts may differ."""
 KILL_PATIENCE_S = 10.0
 _MAX_LOG_BYTES = 16 << 20
 
@@ -111,6 +112,11 @@ class LocalBackend:
 
     def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:
         return {job: self._status(job) for job in jobs}
+
+    def running(self) -> list[str]:
+        """Names of the jobs that live on this host, whoever started them, in no order."""
+        names = (folder.name for folder in (self._state / "jobs").glob("hpo-*"))
+        return [name for name in names if self._is_alive(name)]
 
     def stop(self, job: str, *, grace_s: float) -> None:
         """As in `Backend`; the runner gets `REPORT_S` beyond the grace to write its report."""

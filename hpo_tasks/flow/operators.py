@@ -3,6 +3,7 @@
 No field is a Jinja template, so no string of a study is ever rendered.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from hpo_tasks.flow.steps.run import StudyHandle, TrainWork
 from hpo_tasks.spec import StudySpec
 
 PREPARE = "prepare"
+_STILL_TO_RUN = {"running", "queued", "scheduled", "up_for_retry", "up_for_reschedule", "deferred"}
+"""States of a task instance in which some process runs it or Airflow will start one."""
+
+log = logging.getLogger(__name__)
 
 
 class TaskFailedError(SystemExit):
@@ -117,15 +122,16 @@ class TrainOperator(StudyOperator):
     def work(self, context: Context) -> None:
         from hpo_tasks.flow.tasks import train_task
 
-        del context
 
         def remember(stop: Callable[[], None]) -> None:
             self._stop = stop
 
-        train_task(self.work_, self.round_, on_start=remember)
+        train_task(
+            self.work_, self.round_, on_start=remember, is_taken_away=lambda: is_taken_away(context["ti"])
+        )
 
     def on_kill(self) -> None:
-        """The task was cleared, marked or timed out: its job ends too."""
+        """The task process is told to stop. In a signal handler: it only makes a note, `work` does the rest."""
         if self._stop is not None:
             self._stop()
 
@@ -168,6 +174,23 @@ class ConcludeOperator(StudyOperator):
         from hpo_tasks.flow.tasks import conclude_task
 
         return conclude_task(context, handle(context))
+
+
+def is_taken_away(ti: Any) -> bool:
+    """Whether the task instance was cleared, marked or deleted, so that nobody waits for its job any more.
+
+    False while Airflow has it running or is to run it again, because then a retry adopts the job; and False when Airflow
+    does not answer: what is left then ends with `tell`, with `conclude`, or at its own time limit.
+    """
+    try:
+        states = ti.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, the task is about to be killed
+        log.warning("Airflow does not say why this task is to stop (%s): its job runs on", error)
+        return False
+    found = [state for tasks in states.values() for state in tasks.values()]
+    return not any(state in _STILL_TO_RUN for state in found)
 
 
 def handle(context: Context) -> StudyHandle:

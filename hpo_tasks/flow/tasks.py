@@ -73,8 +73,21 @@ def ask_task(handle: StudyHandle, round_: int) -> list[TrainWork] | None:
     return [{**handle, "slots": slots[first : first + size]} for first in range(0, len(slots), size)]
 
 
-def train_task(work: TrainWork, round_: int, *, on_start: Callable[[Callable[[], None]], None]) -> None:
-    """Train the slots, one after the other. The store holds their outcomes; nothing is returned."""
+def train_task(
+    work: TrainWork,
+    round_: int,
+    *,
+    on_start: Callable[[Callable[[], None]], None],
+    is_taken_away: Callable[[], bool],
+) -> None:
+    """Train the slots, one after the other. The store holds their outcomes; nothing is returned.
+
+    Args:
+        work: the slots, and where their study lies.
+        round_: the slots' round.
+        on_start: is given what a signal handler may call to end this function soon.
+        is_taken_away: asked when that was called: whether the running trial's job is to end too.
+    """
     from hpo_tasks.flow.steps.batch import read_batch
     from hpo_tasks.flow.steps.local import slot_of_study
 
@@ -85,7 +98,7 @@ def train_task(work: TrainWork, round_: int, *, on_start: Callable[[Callable[[],
         trial = open_trial(batch, slot)
         on_start(trial.request_stop)
         with slot_of_study(study, give_up=lambda trial=trial: trial.stop_requested):  # type: ignore[misc]
-            outcome = trial.until_decided()
+            outcome = trial.until_decided(is_taken_away)
         values = " ".join(f"{name}={value:.6g}" for name, value in outcome.values.items())
         log.info("slot %d: %s %s", slot, outcome.cls, values or outcome.reason)
 

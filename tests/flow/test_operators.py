@@ -4,7 +4,24 @@ import pytest
 
 from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow import tasks
-from hpo_tasks.flow.operators import TrainOperator
+from hpo_tasks.flow.operators import TrainOperator, is_taken_away
+
+
+class TaskInstance:
+    """A task instance. `states`: what Airflow says of it, or what it raises."""
+
+    dag_id, run_id, task_id, map_index = "hpo_dag", "run", "round_00.train", 3
+
+    def __init__(self, states=None):
+        self.states = states
+
+    def get_task_states(self, **asked):
+        assert asked == {
+            "dag_id": "hpo_dag", "run_ids": ["run"], "task_ids": ["round_00.train"], "map_index": 3
+        }  # fmt: skip
+        if isinstance(self.states, Exception):
+            raise self.states
+        return self.states
 
 
 @pytest.fixture
@@ -23,3 +40,25 @@ def test_a_label_that_cannot_be_had_fails_no_task(train, monkeypatch):
     assert train.slot_label() == "slot 3"
     monkeypatch.setattr(tasks, "slot_label", lambda *_: "x=0.5")
     assert train.slot_label() == "x=0.5"
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "skipped", "removed", "restarting", "upstream_failed", None])
+def test_a_task_is_taken_away_when_nobody_will_run_it_as_it_is(state):
+    """Marked, cleared, or its run marked or ended: its job ends with it."""
+    assert is_taken_away(TaskInstance({"run": {"round_00.train_3": state}}))
+
+
+def test_a_task_that_is_not_there_any_more_is_taken_away():
+    """The run was deleted."""
+    assert is_taken_away(TaskInstance({}))
+
+
+@pytest.mark.parametrize("state", ["running", "queued", "scheduled", "up_for_retry", "deferred"])
+def test_a_task_that_runs_on_or_again_is_not_taken_away(state):
+    """The worker is stopped, or Airflow believes it lost: the next try adopts the job."""
+    assert not is_taken_away(TaskInstance({"run": {"round_00.train_3": state}}))
+
+
+def test_without_an_answer_the_job_runs_on():
+    """No work is lost; tell, conclude or the trial's own time limit end what stays."""
+    assert not is_taken_away(TaskInstance(RuntimeError("API_SERVER_ERROR")))

@@ -7,10 +7,13 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from hpo_tasks.backends.local import LocalBackend
 from hpo_tasks.errors import InputError
 from hpo_tasks.flow.embedded import control
 from hpo_tasks.flow.embedded.home import Home
 from hpo_tasks.flow.embedded.sessions import Session, kill, members, read_sessions, write_sessions
+from hpo_tasks.flow.embedded.supervisor import end_trials
+from trials import Study, marked, until
 
 # A leader that starts a child, says the child's process id, and waits; the child forgets its environment and name.
 LEADER = """
@@ -70,3 +73,30 @@ def test_a_wrong_port_is_named(port, monkeypatch, tmp_path):
     monkeypatch.setenv("HPO_PORT", port)
     with pytest.raises(InputError, match="HPO_PORT"):
         control.start(Home(tmp_path / "home"))
+
+
+def test_stopping_the_embedded_airflow_ends_its_trials(tmp_path):
+    """Each writes down that it was interrupted, so that the next start goes on from its checkpoint."""
+    study = Study(tmp_path)
+    home = Home(tmp_path)
+    home.create()
+    backend = LocalBackend(home.store, home.jobs)
+    requests = [study.request(["sleep", "600"], slot=slot) for slot in range(2)]
+    try:
+        for request in requests:
+            backend.submit(request)
+        until(lambda: len(marked(study.marker)) >= 2, "both programs")
+        assert sorted(backend.running()) == [request.job for request in requests]
+        end_trials(home)
+        assert backend.running() == marked(study.marker) == []
+        assert [study.outcome(request).cls for request in requests] == ["interrupted", "interrupted"]
+    finally:
+        study.end()
+
+
+def test_without_trials_there_is_nothing_to_end(tmp_path):
+    """A home that never ran one."""
+    home = Home(tmp_path)
+    home.create()
+    end_trials(home)
+    assert LocalBackend(home.store, home.jobs).running() == []

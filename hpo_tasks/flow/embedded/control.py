@@ -74,8 +74,11 @@ def start(home: Home, *, progress: Callable[[str], None] = lambda _: None) -> Ru
     return _wait_until_ready(home, progress)
 
 
-def stop(home: Home, *, grace_s: float = 30.0) -> bool:
-    """Stop the embedded Airflow. Returns whether one was running."""
+def stop(home: Home, *, grace_s: float = 60.0) -> bool:
+    """Stop the embedded Airflow and the trials that it runs. Returns whether one was running.
+
+    A run that was not finished goes on at the next start, its trials from their last checkpoint.
+    """
     if not is_held(home.lock):
         return False
     pid = _holder(home)

@@ -47,6 +47,10 @@ class Home:
         return self.root / "store"
 
     @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+    @property
     def data(self) -> Path:
         return self.root / "data"
 
@@ -73,7 +77,7 @@ class Home:
         """Make the folders; what Airflow and the study database keep is readable by this user alone."""
         for folder in (self.store, self.data, self.studies, self.airflow / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.airflow, self.root / "db", self.root / "jobs"):
+        for folder in (self.airflow, self.root / "db", self.jobs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = self.airflow / "config" / "airflow_local_settings.py"
         settings.parent.mkdir(exist_ok=True)
@@ -128,7 +132,7 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
         "HPO_HOME": str(home.root),
         "HPO_STUDY_DB": home.study_db,
         "HPO_STORE": str(home.store),
-        "HPO_STATE": str(home.root / "jobs"),
+        "HPO_STATE": str(home.jobs),
         "HPO_DATA": str(home.data),
         "HPO_STUDIES": str(home.studies),
         "HPO_PRIVATE": str(home.root / "db"),

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from types import FrameType
@@ -31,6 +32,7 @@ PARTS = {
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
 }
 GRACE_S = 10.0
+TRIAL_GRACE_S = 10.0
 RESTART_PAUSE_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -123,6 +125,7 @@ class Supervisor:
                 part.process.wait(max(0.1, deadline - time.monotonic()))
         for part in self.parts.values():
             kill(part.session)
+        end_trials(self.home)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -136,6 +139,21 @@ class Supervisor:
     def _log_line(self, text: str) -> None:
         with self._log("supervisor") as log:
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n".encode())
+
+
+def end_trials(home: Home) -> None:
+    """End the local trials of this home: TERM, grace, KILL. Their tasks are dead; the next start goes on from checkpoints.
+
+    Not when the supervisor was killed: then the next start adopts them.
+    """
+    from hpo_tasks.backends.local import LocalBackend
+
+    backend = LocalBackend(home.store, home.jobs)
+    jobs = backend.running()
+    with ThreadPoolExecutor(max(1, len(jobs))) as pool:
+        ended = [pool.submit(backend.stop, job, grace_s=TRIAL_GRACE_S) for job in jobs]
+    for each in ended:
+        each.result()
 
 
 def answers(port: int) -> bool:

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2
 FIRST_POLL_S = 0.01
 """Trials may last a few milliseconds: the pauses grow from this to `POLL_S`."""
-STAGED_POLL_S = 2.0
-"""Seconds between two looks when the store is S3, where each look is a handful of requests that are paid for."""
+STAGED_POLLS = 10
+"""Polls between two looks when the store is S3, where each look is a handful of requests that are paid for."""
 KILL_GRACE_S = 3.0
 """Short: Airflow kills a task 5 s after it has told it to stop."""
 
@@ -41,7 +41,7 @@ class TrialRun:
         bring: from the inputs to where the job finds them. Called for a launch alone: it may copy gigabytes, and what
             is recorded must be readable when they are gone.
         clock, sleep: seconds since the epoch, and waiting; tests put their own here.
-        stop_requested: set by `request_stop`: the task is being killed, so the job is too.
+        stop_requested: set by `request_stop`: the task process is to end.
     """
 
     study: OpenStudy
@@ -58,8 +58,12 @@ class TrialRun:
     _current: Request | None = field(default=None, init=False)
     _pause_s: float = field(default=FIRST_POLL_S, init=False)
 
-    def until_decided(self) -> Outcome:
+    def until_decided(self, is_taken_away: Callable[[], bool] = lambda: False) -> Outcome:
         """Launch, wait and launch again until the trial has an outcome; returns it.
+
+        Args:
+            is_taken_away: asked after `request_stop`: whether nobody will wait for the trial any more. Then its job is
+                ended; else it runs on, and whoever trains this trial next adopts it.
 
         Raises:
             UnavailableError: store or backend do not answer, or `request_stop` was called; the next call goes on.
@@ -69,7 +73,10 @@ class TrialRun:
             if outcome is not None:
                 self._end_superfluous(outcome)
                 return outcome
-        raise UnavailableError("the train task was told to stop; its job is ended too")
+        if not is_taken_away():
+            raise UnavailableError("the task was told to stop; its job runs on, and a retry waits for it")
+        self.end_job(grace_s=KILL_GRACE_S)
+        raise UnavailableError("the task was taken away; its job is ended too")
 
     def advance(self) -> Outcome | None:
         """Do the next thing for this trial. Returns its outcome once it is decided."""
@@ -113,19 +120,23 @@ class TrialRun:
         report = attempts.newest_attempt(self.study.store, request).report
         return None if report is None or report.cls == "interrupted" else report
 
-    def end_job(self) -> None:
-        """Stop the job of an undecided trial, if it has one, without deciding the trial."""
-        view = attempts.newest_attempt(self.study.store, self.request(1))
-        if view.number and view.report is None:
+    def end_job(self, *, grace_s: float | None = None) -> None:
+        """Stop the job of an undecided trial, if it has one, without deciding the trial.
+
+        Args:
+            grace_s: between TERM and KILL; None: what the request says.
+        """
+        if (request := self._current) is None:
+            view = attempts.newest_attempt(self.study.store, self.request(1))
+            if not view.number or view.report is not None:
+                return
             request = self.request(view.number)
-            self.backend.stop(request.job, grace_s=request.grace_s)
-            self._collect(request)
+        self.backend.stop(request.job, grace_s=request.grace_s if grace_s is None else grace_s)
+        self._collect(request)
 
     def request_stop(self) -> None:
-        """End the running job: the task is being killed. Called from a signal handler."""
+        """Make `until_decided` end soon. For a signal handler: it does nothing but set a flag."""
         self.stop_requested = True
-        if self._current is not None:
-            self.backend.stop(self._current.job, grace_s=KILL_GRACE_S)
 
     def request(self, attempt: int) -> Request:
         """What attempt `attempt` of this trial is to do: the same answer whoever asks."""
@@ -165,11 +176,9 @@ class TrialRun:
         self.study.store.delete([key.trial.stop])  # of a deadline that has been moved since
         if self.staging is not None:
             self.staging.send(request)
-        self._current = request  # before it runs: a signal may come at any moment
+        self._current = request
         self._pause_s = FIRST_POLL_S
         self.backend.submit(request)
-        if self.stop_requested:
-            self.backend.stop(request.job, grace_s=KILL_GRACE_S)
         log.info("attempt %d started as job %s", request.attempt, request.job)
 
     def _wait(self, request: Request) -> None:
@@ -178,8 +187,13 @@ class TrialRun:
             self._ask_to_stop(request)
         if self.staging is not None:
             self.staging.forward_stop(request)
-        self.sleep(self._pause_s if self.staging is None else STAGED_POLL_S)
-        self._pause_s = min(POLL_S, self._pause_s * 1.5)
+        if self.staging is None:
+            self.sleep(self._pause_s)
+            self._pause_s = min(POLL_S, self._pause_s * 1.5)
+            return
+        for _ in range(STAGED_POLLS):
+            if not self.stop_requested:
+                self.sleep(POLL_S)
 
     def _ask_to_stop(self, request: Request) -> None:
         key = layout.SlotKey(request.study, request.round, request.slot).stop

@@ -156,18 +156,32 @@ def test_past_the_deadline_a_trial_is_recorded_without_being_started(study):
     assert (outcome.cls, outcome.attempts, backend.submitted) == ("stopped", 0, [])
 
 
-def test_a_killed_task_stops_its_job(study):
-    """on_kill ends the job; the loop ends too instead of launching another attempt."""
+def test_a_task_that_was_taken_away_ends_its_job(study):
+    """Cleared or marked: the loop ends instead of launching another attempt, and the job with it."""
     backend = ScriptedBackend(lambda _: JobStatus("running"))
     trial = trial_of(study, backend)
     trial.advance()
     trial.request_stop()
+    with pytest.raises(UnavailableError, match="taken away"):
+        trial.until_decided(lambda: True)
     assert backend.stopped == [backend.submitted[0].job]
-    with pytest.raises(UnavailableError, match="told to stop"):
-        trial.until_decided()
 
 
-def test_a_task_killed_while_it_submits_leaves_no_job(study):
+def test_a_worker_that_goes_away_leaves_the_job_to_the_retry(study, store):
+    """The worker is stopped, the task is still Airflow's: the job is not touched and the next try waits for it."""
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    trial = trial_of(study, backend)
+    trial.advance()
+    trial.request_stop()
+    with pytest.raises(UnavailableError, match="its job runs on"):
+        trial.until_decided(lambda: False)
+    assert backend.stopped == []
+    completes(store)(backend.submitted[0])
+    assert trial_of(study, backend).until_decided().cls == "complete"
+    assert len(backend.submitted) == 1
+
+
+def test_a_task_taken_away_while_it_submits_leaves_no_job(study):
     """The signal comes when the job is not running yet."""
 
     def deed(_):
@@ -177,8 +191,19 @@ def test_a_task_killed_while_it_submits_leaves_no_job(study):
     backend = ScriptedBackend(deed)
     trial = trial_of(study, backend)
     with pytest.raises(UnavailableError):
-        trial.until_decided()
+        trial.until_decided(lambda: True)
     assert backend.states == {backend.submitted[0].job: JobStatus("ended")}
+
+
+def test_a_task_taken_away_before_it_looked_ends_the_job_of_the_try_before(study):
+    """It was still waiting for one of the study's slots."""
+    backend = ScriptedBackend(lambda _: JobStatus("running"))
+    trial_of(study, backend).advance()
+    second = trial_of(study, backend)
+    second.request_stop()
+    with pytest.raises(UnavailableError, match="taken away"):
+        second.until_decided(lambda: True)
+    assert backend.stopped == [backend.submitted[0].job]
 
 
 def test_tell_gives_up_on_what_no_task_decides(study):
