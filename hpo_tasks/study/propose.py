@@ -207,7 +207,8 @@ class _Search:
     def next(self) -> Found | None:
         """The next configuration; None if the space is exhausted."""
         found = self._find({})
-        if found is None and not self.everything:
+        # Without constraints every draw is allowed, so all that were drawn have been tried.
+        if found is None and not self.everything and self.space.constraints:
             raise InputError(self._unsatisfiable())
         return found
 

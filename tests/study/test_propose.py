@@ -65,6 +65,18 @@ def test_random_conditional_spaces(search, sampler, seed):
         assert set(proposal.params) == set(active(study.search, proposal.params))
 
 
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+def test_a_space_whose_continuous_part_is_never_active_is_exhausted(sampler):
+    """It cannot be written out, and holds one configuration all the same."""
+    search = {
+        "p": {"type": "int", "low": 2, "high": 2},
+        "rate": {"type": "float", "low": 0.1, "high": 0.3, "when": {"p": [1]}},
+    }
+    proposals = propose(spec(search=search, optimizer={"sampler": sampler}), 1, History(), 3)
+    assert [proposal.params for proposal in proposals.batch] == [{"p": 2}]
+    assert proposals.exhausted
+
+
 REPLAY = """
 import json, sys
 from cases import CONDITIONAL, run_rounds, spec
