@@ -199,7 +199,7 @@ class Ledger:
             note = read.rounds(connection, stored.row).get(
                 round_, {"opened": [], "sampler": {}, "exhausted": False}
             )
-        note["opened"].append(datetime.now(UTC).isoformat())
+            note["opened"].append(write.now(connection).isoformat())
         note["sampler"] |= proposals.study_attrs
         note["exhausted"] |= proposals.exhausted
         self._database.optuna.set_study_system_attr(stored.row, f"{tables.ROUND}{round_}", note)
@@ -273,9 +273,9 @@ class Ledger:
                 if trial.state == "running":
                     lock.confirm()
                     self._finish(trial.row, reason or "the study ended before the trial had an outcome", {})
-            now = {"state": state, "reason": reason, "at": datetime.now(UTC).isoformat()}
             with self._database.reading() as connection:
                 before = read.study_attributes(connection, stored.row).get(tables.STATE, {})
+                now = {"state": state, "reason": reason, "at": write.now(connection).isoformat()}
             if (before.get("state"), before.get("reason")) != (state, reason):
                 self._database.optuna.set_study_user_attr(stored.row, tables.STATE, now)
 

@@ -181,14 +181,15 @@ class EmbeddedAirflow:
         reply = self.http.get(path, params={"map_index": map_index}, headers={"Accept": "application/json"})
         return [str(entry["event"]) for entry in reply.raise_for_status().json()["content"]]
 
-    def clear(self, dag_id: str, run_id: str) -> None:
-        """Clear every task of the run."""
-        body = {
+    def clear(self, dag_id: str, run_id: str, *tasks: str | tuple[str, int]) -> None:
+        """Clear every task of the run, or the named ones: task id, or task id and map index."""
+        body: dict[str, Any] = {
             "dry_run": False,
             "only_failed": False,
             "only_running": False,
             "dag_run_id": run_id,
             "reset_dag_runs": True,
+            **({"task_ids": [list(task) if isinstance(task, tuple) else task for task in tasks]} if tasks else {}),
         }
         self.http.post(f"/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
 

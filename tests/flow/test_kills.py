@@ -25,6 +25,9 @@ def airflow(tmp_path_factory):
     """An Airflow of its own, because these tests kill its parts."""
     server = EmbeddedAirflow(tmp_path_factory.mktemp("killed"))
     server.write("killed", batch_size=6, budget={"trials": TRIALS}, trial={"env": {"SECONDS_OF_WORK": "0.6"}})
+    server.write(
+        "gated", batch_size=2, budget={"trials": 2}, trial={"env": {"GATE": str(server.dags.parent / "gate")}}
+    )
     server.start()
     try:
         yield server
@@ -77,6 +80,36 @@ def test_the_api_server_is_away_for_a_while(airflow, running):
     run_id, study = running
     check(airflow, run_id, study)
     assert len(lines(airflow, study, "start")) == TRIALS
+
+
+def test_a_worker_is_told_to_stop_and_a_running_trial_is_cleared(airflow):
+    """The worker leaves its jobs to the retries, which train nothing again; the cleared trial's job ends and starts anew."""
+    dag_id, train, gate = "hpo_gated", "round_00.train", airflow.dags.parent / "gate"
+    airflow.wait_for_dag(dag_id)
+    run_id = airflow.trigger(dag_id)
+    study = study_id("embedded", dag_id, run_id, 0)
+    until(lambda: len(lines(airflow, study, "start")) == 2, what="both trials to run")
+    trials = airflow.trials()
+    workers = [worker for worker in airflow.part("scheduler").children() if worker.children()]
+    assert len(workers) >= 2  # one may be ending the ask
+    for worker in workers:
+        worker.terminate()
+
+    def retried():
+        rows = [row for (name, _), row in airflow.tasks(dag_id, run_id).items() if name == train]
+        return all((row["state"], row["try_number"]) == ("running", 2) for row in rows)
+
+    until(retried, what="the retries of both train tasks")
+    assert [process for process in trials if not process.is_running()] == []
+    airflow.clear(dag_id, run_id, (train, 1))
+    until(lambda: len(lines(airflow, study, "start")) == 3, what="another attempt of the cleared trial")
+    gate.touch()
+    assert airflow.finish(dag_id, run_id) == "success"
+    attempts = sorted((line["HPO_SLOT"], line["HPO_ATTEMPT"]) for line in lines(airflow, study, "start"))
+    assert attempts == [("0", "1"), ("1", "1"), ("1", "2")]
+    ends = sorted((line["HPO_SLOT"], line["HPO_ATTEMPT"]) for line in lines(airflow, study, "end"))
+    assert ends == [("0", "1"), ("1", "2")]
+    assert {trial.state for trial in Ledger(airflow.home.study_db).trials(study)} == {"complete"}
 
 
 def test_everything_is_killed_at_once(airflow, running):

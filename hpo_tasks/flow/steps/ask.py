@@ -1,10 +1,10 @@
 """Ask: plan the round, let the ledger hand out its configurations, write them down for the train tasks."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 from hpo_tasks.flow.steps.batch import Configuration, RoundBatch, write_batch
+from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Batch, Finished
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def ask(
-    study: OpenStudy, ledger: Ledger, round_: int, *, clock: Callable[[], float] = time.time
+    study: OpenStudy, ledger: Ledger, round_: int, *, clock: Callable[[], Moment] = Moment.now
 ) -> RoundBatch | Finished:
     """The round's configurations, the same ones however often it is asked, or why there is no such round.
 
@@ -34,7 +34,7 @@ def ask(
     batch = RoundBatch(
         round=round_,
         configurations=tuple(Configuration(row.slot, row.number, row.params, row.seed) for row in asked),
-        deadline=None if plan.deadline_s is None else clock() + plan.deadline_s,
+        deadline=None if plan.deadline_s is None else clock().after(plan.deadline_s),
     )
     write_batch(study.store, pin.study, batch)
     log.info("round %d: %d configurations", round_, len(asked))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from hpo_tasks.errors import IntegrityError
+from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.store.base import Store
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Scalar, canonical_json
@@ -26,12 +27,12 @@ class Configuration:
 class RoundBatch:
     """The configurations of a round, in slot order.
 
-    `deadline` is the moment (Unix seconds) at which the study's wall clock is used up; None without such a limit.
+    `deadline` is the moment at which the study's wall clock is used up; None without such a limit.
     """
 
     round: int
     configurations: tuple[Configuration, ...]
-    deadline: float | None = None
+    deadline: Moment | None = None
 
     def at(self, slot: int) -> Configuration:
         for configuration in self.configurations:
@@ -61,6 +62,7 @@ def read_batch(store: Store, study: str, round_: int) -> RoundBatch:
     try:
         document = json.loads(data)
         rows = tuple(Configuration(**row) for row in document["configurations"])
-        return RoundBatch(int(document["round"]), rows, document["deadline"])
+        deadline = document["deadline"]
+        return RoundBatch(int(document["round"]), rows, Moment(**deadline) if deadline else None)
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityError(f"{key}: not a batch ({error}); clear the round's ask task") from None

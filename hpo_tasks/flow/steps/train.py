@@ -10,6 +10,7 @@ from hpo_tasks.backends.base import Backend
 from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow.steps import attempts
 from hpo_tasks.flow.steps.batch import RoundBatch
+from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.staging import Staging
 from hpo_tasks.spec import StudySpec
@@ -40,7 +41,7 @@ class TrialRun:
         staging: the folder that stands in for the object store on this host, None if jobs use the store itself.
         bring: from the inputs to where the job finds them. Called for a launch alone: it may copy gigabytes, and what
             is recorded must be readable when they are gone.
-        clock, sleep: seconds since the epoch, and waiting; tests put their own here.
+        clock, sleep: the time, and waiting; tests put their own here.
         stop_requested: set by `request_stop`: the task process is to end.
     """
 
@@ -52,7 +53,7 @@ class TrialRun:
     threads: int
     staging: Staging | None = None
     bring: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], Moment] = Moment.now
     sleep: Callable[[float], None] = time.sleep
     stop_requested: bool = field(default=False, init=False)
     _current: Request | None = field(default=None, init=False)
@@ -155,7 +156,7 @@ class TrialRun:
         )  # fmt: skip
 
     def past_deadline(self) -> bool:
-        return self.batch.deadline is not None and self.clock() >= self.batch.deadline
+        return self.batch.deadline is not None and self.batch.deadline.has_come(self.clock())
 
     def _view(self, request: Request) -> AttemptView:
         view = attempts.newest_attempt(self.study.store, request)

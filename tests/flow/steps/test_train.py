@@ -6,6 +6,7 @@ from hpo_tasks.backends.base import JobStatus
 from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow.steps import attempts
 from hpo_tasks.flow.steps.batch import Configuration, RoundBatch
+from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.trial.contract import Outcome, encode_outcome, params_sha256
 from hpo_tasks.trial.layout import SlotKey
@@ -135,9 +136,9 @@ def test_another_trials_outcome_is_not_taken(study, store, changes):
 def test_at_the_deadline_running_trials_are_asked_to_stop(study, store):
     """The stop object appears; nothing new starts."""
     now = [100.0]
-    batch = RoundBatch(0, BATCH.configurations, deadline=150.0)
+    batch = RoundBatch(0, BATCH.configurations, deadline=Moment(150.0))
     backend = ScriptedBackend(lambda _: JobStatus("running"))
-    trial = trial_of(study, backend, batch, clock=lambda: now[0])
+    trial = trial_of(study, backend, batch, clock=lambda: Moment(now[0]))
     assert trial.advance() is None
     assert trial.advance() is None
     assert store.read(SlotKey("study", 0, 0).stop) is None
@@ -148,11 +149,31 @@ def test_at_the_deadline_running_trials_are_asked_to_stop(study, store):
     assert trial.until_decided().cls == "stopped"
 
 
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_moves_no_deadline(study, jump_s):
+    """Ask and train on one host, whose clock somebody sets by an hour meanwhile."""
+    at_ask = Moment(1_000_000.0, "boot", 500.0)
+    batch = RoundBatch(0, BATCH.configurations, deadline=at_ask.after(60.0))
+    before, after = (Moment(1_000_000.0 + jump_s, "boot", 500.0 + up_s) for up_s in (59.0, 61.0))
+    trials = [trial_of(study, ScriptedBackend(), batch, clock=lambda now=now: now) for now in (before, after)]
+    assert [trial.past_deadline() for trial in trials] == [False, True]
+
+
+def test_on_another_host_the_deadline_is_a_time_of_day(study):
+    """There is nothing else that two hosts have in common."""
+    batch = RoundBatch(0, BATCH.configurations, deadline=Moment(1000.0, "one", 50.0))
+    trials = [
+        trial_of(study, ScriptedBackend(), batch, clock=lambda now=now: now)
+        for now in (Moment(999.0, "two", 90.0), Moment(1001.0, "two", 10.0))
+    ]
+    assert [trial.past_deadline() for trial in trials] == [False, True]
+
+
 def test_past_the_deadline_a_trial_is_recorded_without_being_started(study):
     """It counts, as stopped, with no attempt."""
-    batch = RoundBatch(0, BATCH.configurations, deadline=150.0)
+    batch = RoundBatch(0, BATCH.configurations, deadline=Moment(150.0))
     backend = ScriptedBackend()
-    outcome = trial_of(study, backend, batch, clock=lambda: 200.0).until_decided()
+    outcome = trial_of(study, backend, batch, clock=lambda: Moment(200.0)).until_decided()
     assert (outcome.cls, outcome.attempts, backend.submitted) == ("stopped", 0, [])
 
 
