@@ -34,7 +34,7 @@ from hpo_tasks.trial.contract import MAX_DOCUMENT_BYTES, MAX_LOG_TAIL_BYTES, Req
 from hpo_tasks.trial.environment import SECRET_PREFIX
 from hpo_tasks.trial.folder_objects import FolderObjects
 from hpo_tasks.trial.layout import AttemptKey, study_prefix
-from hpo_tasks.trial.local_files import plain_errors
+from hpo_tasks.trial.local_files import free_bytes, plain_errors
 from hpo_tasks.trial.objects import parse_uri
 from hpo_tasks.trial.printable import last_lines, one_line
 from hpo_tasks.trial.trainers import MODULES
@@ -46,6 +46,8 @@ HARD_END_MARGIN_S = 5400.0
 """Beyond time limit and grace: time to fetch the code and to store checkpoint and model, and an hour by which the clocks
 of two hosts may differ."""
 KILL_PATIENCE_S = 10.0
+MIN_FREE_BYTES = 16 << 20
+"""With less room for scratch folders no job is started: it would spend an attempt on failing."""
 _MAX_LOG_BYTES = 16 << 20
 
 ReadSecrets = Callable[[Sequence[str]], Mapping[str, str]]
@@ -145,6 +147,7 @@ class LocalBackend:
     # Starting.
 
     def _start(self, request: Request, key: AttemptKey, lock: int) -> None:
+        self._check_room()
         folder = self._folder(request.job)
         scratch = folder / "scratch"
         secrets = self._secrets(request.secrets) if request.secrets else {}
@@ -169,6 +172,15 @@ class LocalBackend:
             cpus.close()
             gpus.close()
         self._write_job(request)
+
+    def _check_room(self) -> None:
+        with plain_errors(self._state):
+            free = free_bytes(self._state)
+        if free < MIN_FREE_BYTES:
+            raise UnavailableError(
+                f"disk full at {self._state}: {free >> 20} MiB are free, a trial needs {MIN_FREE_BYTES >> 20} MiB to "
+                "start: free some space"
+            )
 
     def _order(
         self, key: AttemptKey, scratch: Path, env: dict[str, str], gpus: tuple[str, list[str], int] | None

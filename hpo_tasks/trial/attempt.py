@@ -25,7 +25,7 @@ from hpo_tasks.trial.contract import (
 )
 from hpo_tasks.trial.environment import handed_secrets, program_environment
 from hpo_tasks.trial.layout import AttemptKey
-from hpo_tasks.trial.local_files import plain_errors
+from hpo_tasks.trial.local_files import free_bytes, plain_errors
 from hpo_tasks.trial.metrics import MAX_LINE_BYTES, Reports
 from hpo_tasks.trial.objects import Objects
 from hpo_tasks.trial.openat import open_regular
@@ -42,6 +42,7 @@ MAX_METRICS_BYTES = 64 << 20
 LIVE_LOG_S = 1.0
 MAX_ERROR_CHARS = 300
 MAX_ERROR_BYTES = 16 << 10
+FULL_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -108,7 +109,15 @@ class Attempt:
         except HpoError as error:  # a damaged object, a full disk, a store that is away
             return Ending(None), Verdict("infra", str(error))
         verdict = judge(ending, self._reports, objectives=request.objectives, thresholds=request.thresholds)
+        if verdict.cls == "user_error" and ending.exit_code and self._is_disk_full():
+            return ending, Verdict("infra", f"disk full on the trial's host ({verdict.reason})")
         return ending, verdict
+
+    def _is_disk_full(self) -> bool:
+        """Whether nothing more fits into the scratch folder: evidence that the program failed for want of space."""
+        with suppress(OSError):
+            return free_bytes(self.space.root) < FULL_BYTES
+        return False
 
     def _take_secrets(self) -> None:
         """Read the secrets' values; from now on they are kept out of all that the program says."""

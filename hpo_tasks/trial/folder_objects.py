@@ -13,25 +13,34 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from hpo_tasks.errors import IntegrityError, RefusedError, UnavailableError
 from hpo_tasks.trial.local_files import CHUNK_BYTES, explain, plain_errors, whole_file
 from hpo_tasks.trial.objects import TEMPORARY, check_key, is_key
 from hpo_tasks.trial.openat import entries, make_file, open_folder, open_regular
+from hpo_tasks.trial.retries import Retries
+
+T = TypeVar("T")
 
 _FOREIGN = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class FolderObjects:
-    """Implements `Objects` on a folder that exists already (the control plane's probe makes it)."""
+    """Implements `Objects` on a folder that exists already (the control plane's probe makes it).
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: the folder.
+        retries: for writes while the disk is full; None: they fail at once.
+    """
+
+    def __init__(self, root: Path, *, retries: Retries | None = None) -> None:
         self._root = root.resolve()
+        self._retries = retries
 
     @property
     def uri(self) -> str:
@@ -47,6 +56,9 @@ class FolderObjects:
         return data
 
     def create(self, key: str, data: bytes) -> bool:
+        return self._patiently(lambda: self._create(key, data))
+
+    def _create(self, key: str, data: bytes) -> bool:
         with self._temporary(key, io.BytesIO(data)) as (folder, temporary, name):
             try:
                 os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
@@ -66,13 +78,16 @@ class FolderObjects:
             return won
 
     def write(self, key: str, data: bytes) -> None:
-        self._replace(key, io.BytesIO(data))
+        self._patiently(lambda: self._replace(key, io.BytesIO(data)))
 
     def upload(self, key: str, source: Path) -> None:
-        with plain_errors(source):
-            stream = open_regular(source)
-        with stream:
-            self._replace(key, stream)
+        def copy() -> None:
+            with plain_errors(source):
+                stream = open_regular(source)
+            with stream:
+                self._replace(key, stream)
+
+        self._patiently(copy)
 
     def download(self, key: str, target: Path) -> bool:
         with self._object(key) as file:
@@ -140,6 +155,9 @@ class FolderObjects:
         with self._temporary(key, stream) as (folder, temporary, name):
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        return call() if self._retries is None else self._retries.run(call)
 
     def _path(self, key: str) -> Path:
         """For messages only; opening it would follow links."""

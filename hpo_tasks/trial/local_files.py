@@ -13,9 +13,11 @@ from hpo_tasks.trial.objects import TEMPORARY
 
 CHUNK_BYTES = 1 << 20
 
-_REFUSALS = {
+_FULL = {
     errno.ENOSPC: "disk full at {path}: free some space",
     errno.EDQUOT: "disk quota used up at {path}: free some space or raise the quota",
+}
+_REFUSALS = {
     errno.EACCES: "no permission for {path} as user id {uid}: change its owner or mode",
     errno.EPERM: "the system does not permit this at {path} as user id {uid}",
     errno.EROFS: "{path} is on a read-only file system: mount it writable, or use another folder",
@@ -31,7 +33,12 @@ _REFUSALS = {
 
 
 def explain(error: OSError, path: Path | str) -> HpoError:
-    """The project's error for an OSError: refused where a person must act, else unavailable."""
+    """The project's error for an OSError: refused where a person must act, else unavailable.
+
+    A full disk is unavailable: space comes back by itself more often than not, and waiting costs nothing.
+    """
+    if full := _FULL.get(error.errno or 0):
+        return UnavailableError(full.format(path=path))
     sentence = _REFUSALS.get(error.errno or 0)
     if sentence:
         return RefusedError(sentence.format(path=path, uid=os.geteuid()))
@@ -45,6 +52,16 @@ def plain_errors(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise explain(error, path) from error
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the folder's file system that this user may fill.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 @contextmanager

@@ -35,8 +35,9 @@ class Objects(Protocol):
     gets True. All methods may be called from several processes and threads, and may be repeated.
 
     Raises (all methods):
-        UnavailableError: no answer after the bounded retries; try again later. A write may have happened or not.
-        RefusedError: permission denied, bucket or root missing, read-only folder, disk full.
+        UnavailableError: no answer, or no space, after the bounded retries; try again later. A write may have happened
+            or not.
+        RefusedError: permission denied, bucket or root missing, read-only folder.
         IntegrityError: something that this protocol never writes is in the object's place (a link, a folder).
         InputError: the key breaks a rule of `check_key`.
     """
@@ -70,7 +71,7 @@ def open_objects(uri: str, *, client: Any = None, patience_s: float = 900.0) -> 
     Args:
         uri: a path, `file:///path` or `s3://bucket/prefix`.
         client: a boto3 S3 client; None builds one from the environment at first use. Folders need none.
-        patience_s: how long one call may go on trying while the server does not answer (S3 only).
+        patience_s: how long one call may go on trying while the server does not answer, or a folder's disk is full.
 
     Raises:
         InputError: not an address of an object store.
@@ -79,7 +80,7 @@ def open_objects(uri: str, *, client: Any = None, patience_s: float = 900.0) -> 
     if isinstance(location, Path):
         from hpo_tasks.trial.folder_objects import FolderObjects  # noqa: PLC0415 - it builds on this module
 
-        return FolderObjects(location)
+        return FolderObjects(location, retries=Retries(patience_s))
     from hpo_tasks.trial.s3_objects import S3Objects  # noqa: PLC0415 - boto3 only where S3 is used
 
     bucket, prefix = location

@@ -193,8 +193,6 @@ def test_temporaries_of_a_crash_are_no_objects(root: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        (errno.ENOSPC, "disk full at /store/key: free some space"),
-        (errno.EDQUOT, "disk quota used up at /store/key"),
         (errno.EACCES, "no permission for /store/key as user id"),
         (errno.EROFS, "/store/key is on a read-only file system"),
     ],
@@ -203,6 +201,19 @@ def test_what_a_person_must_mend_is_refused_in_plain_words(code: int, says: str)
     error = explain(OSError(code, os.strerror(code)), "/store/key")
     assert isinstance(error, RefusedError)
     assert str(error).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (errno.ENOSPC, "disk full at /store/key: free some space"),
+        (errno.EDQUOT, "disk quota used up at /store/key: free some space or raise the quota"),
+    ],
+)
+def test_a_full_disk_is_waited_for(code: int, says: str) -> None:
+    error = explain(OSError(code, os.strerror(code)), "/store/key")
+    assert isinstance(error, UnavailableError)
+    assert str(error) == says
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ETIMEDOUT])
