@@ -23,28 +23,45 @@ class PostgresServer:
     def __init__(self):
         self._bin = _binaries()
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-        self._folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
-        if self._user:
-            shutil.chown(self._folder, self._user)
-        self._data = self._folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
+        self.own_folder()
+        self._data = self.folder / "data"
         self.port = _free_port()
+
+    def own_folder(self):
+        """Give the folder to the server's user; again if a file system was mounted over it."""
+        if self._user:
+            shutil.chown(self.folder, self._user)
 
     def start(self):
         # No fsync: what is tested is what the protocol promises when processes die, not when the power goes.
         self._run(
             "initdb", "--no-sync", "--auth=trust", "--username=hpo", "--encoding=UTF8", "-D", self._data
         )
-        self._pg_ctl("start", "-o", self._options(), "-l", self._folder / "log")
+        self._pg_ctl("start", "-o", self._options(), "-l", self.folder / "log")
         return self
 
     def restart(self):
         """Kill every server process at once, as a crash would, and start again."""
-        self._pg_ctl("restart", "-m", "immediate", "-o", self._options(), "-l", self._folder / "log")
+        self._pg_ctl("restart", "-m", "immediate", "-o", self._options(), "-l", self.folder / "log")
 
-    def stop(self):
-        if (self._data / "postmaster.pid").exists():
+    def crash(self):
+        """End every server process at once; nobody answers until `start_again`."""
+        self._pg_ctl("stop", "-m", "immediate")
+
+    def start_again(self):
+        """Start a server that has crashed; nothing if it runs."""
+        if self._pg_ctl_says("status") != 0:
+            self._pg_ctl("start", "-o", self._options(), "-l", self.folder / "log")
+
+    def stop(self, *, keep_folder=False):
+        """End the server and remove its folder, or only what is in it."""
+        if self._pg_ctl_says("status") == 0:
             self._pg_ctl("stop", "-m", "immediate")
-        shutil.rmtree(self._folder)
+        for entry in self.folder.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if not keep_folder:
+            self.folder.rmdir()
 
     def create_database(self, name):
         self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=hpo", name)
@@ -64,31 +81,39 @@ class PostgresServer:
 
     def _options(self):
         return (
-            f"-h 127.0.0.1 -p {self.port} -k {self._folder} -c fsync=off -c max_connections={MAX_CONNECTIONS} "
+            f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off -c max_connections={MAX_CONNECTIONS} "
             "-c shared_buffers=32MB"
         )
 
     def _pg_ctl(self, action, *arguments):
         self._run("pg_ctl", action, "-w", "-D", self._data, *arguments)
 
+    def _pg_ctl_says(self, action):
+        """Exit code of a pg_ctl action."""
+        return self._call("pg_ctl", action, "-D", self._data)[0]
+
     def _run(self, program, *arguments):
+        code, output = self._call(program, *arguments)
+        if code:
+            raise RuntimeError(f"{program} {arguments[0]} failed: {output}")
+
+    def _call(self, program, *arguments):
         # Output to a file: the server keeps a pipe open for as long as it lives, and a reader would wait for it.
-        with (self._folder / "out").open("w+") as out:
+        with (self.folder / "out").open("w+") as out:
             done = subprocess.run(
                 [self._bin / program, *arguments],
-                cwd=self._folder,
+                cwd=self.folder,
                 user=self._user,
                 group="nogroup" if self._user else None,
                 extra_groups=[] if self._user else None,
-                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self._folder)},
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self.folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 check=False,
             )
             out.seek(0)
-            if done.returncode:
-                raise RuntimeError(f"{program} {arguments[0]} failed: {out.read()}")
+            return done.returncode, out.read()
 
 
 def _binaries():

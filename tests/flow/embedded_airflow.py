@@ -189,7 +189,11 @@ class EmbeddedAirflow:
             "only_running": False,
             "dag_run_id": run_id,
             "reset_dag_runs": True,
-            **({"task_ids": [list(task) if isinstance(task, tuple) else task for task in tasks]} if tasks else {}),
+            **(
+                {"task_ids": [list(task) if isinstance(task, tuple) else task for task in tasks]}
+                if tasks
+                else {}
+            ),
         }
         self.http.post(f"/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
 

@@ -42,7 +42,9 @@ def test_a_label_that_cannot_be_had_fails_no_task(train, monkeypatch):
     assert train.slot_label() == "x=0.5"
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "skipped", "removed", "restarting", "upstream_failed", None])
+@pytest.mark.parametrize(
+    "state", ["failed", "success", "skipped", "removed", "restarting", "upstream_failed", None]
+)
 def test_a_task_is_taken_away_when_nobody_will_run_it_as_it_is(state):
     """Marked, cleared, or its run marked or ended: its job ends with it."""
     assert is_taken_away(TaskInstance({"run": {"round_00.train_3": state}}))

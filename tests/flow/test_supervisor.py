@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from trials import Study, marked, until
 
 from hpo_tasks.backends.local import LocalBackend
 from hpo_tasks.errors import InputError
@@ -13,7 +14,6 @@ from hpo_tasks.flow.embedded import control
 from hpo_tasks.flow.embedded.home import Home
 from hpo_tasks.flow.embedded.sessions import Session, kill, members, read_sessions, write_sessions
 from hpo_tasks.flow.embedded.supervisor import end_trials
-from trials import Study, marked, until
 
 # A leader that starts a child, says the child's process id, and waits; the child forgets its environment and name.
 LEADER = """

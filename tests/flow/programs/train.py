@@ -20,7 +20,9 @@ def note(event: str) -> None:
 note("start")
 params = json.loads(Path(os.environ["HPO_PARAMS"]).read_text())
 time.sleep(float(os.environ["SECONDS_OF_WORK"]))
-while (gate := os.environ.get("GATE")) and not Path(gate).exists():  # a trial that lasts until a test opens it
+while (gate := os.environ.get("GATE")) and not Path(
+    gate
+).exists():  # a trial that lasts until a test opens it
     time.sleep(0.05)
 value = (params["x"] - 0.3) ** 2 + (params["y"] + 0.5) ** 2
 Path(os.environ["HPO_MODEL_DIR"], "model.json").write_text(json.dumps(params))
