@@ -64,7 +64,6 @@ def _run(name: str, seconds: float) -> bool:
     seen |= {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores, {platform.platform()}",
-        "outage_s": seconds,
         "whole_s": round(time.monotonic() - began),
     }
     _keep(name, seen)
