@@ -12,7 +12,7 @@ from hpo_tasks.backends.local import LocalBackend
 from hpo_tasks.errors import InputError
 from hpo_tasks.flow.embedded import control
 from hpo_tasks.flow.embedded.home import Home
-from hpo_tasks.flow.embedded.sessions import Session, kill, members, read_sessions, write_sessions
+from hpo_tasks.flow.embedded.sessions import Session, beginning, kill, members, read_sessions, write_sessions
 from hpo_tasks.flow.embedded.supervisor import end_trials
 
 # A leader that starts a child, says the child's process id, and waits; the child forgets its environment and name.
@@ -31,7 +31,7 @@ def part():
         [sys.executable, "-c", LEADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     child = psutil.Process(int(process.stdout.readline()))
-    yield process, Session("scheduler", process.pid, psutil.Process(process.pid).create_time()), child
+    yield process, Session("scheduler", process.pid, beginning(process.pid)), child
     process.kill()
     process.communicate()
     if child.is_running():
@@ -52,15 +52,22 @@ def test_what_a_dead_part_left_is_found_and_killed(part):
 def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(part):
     """Process ids are used again."""
     process, session, _ = part
-    stale = replace(session, created=session.created - 3600)
+    stale = replace(session, created=f"{session.created}0")
     assert members(stale) == []
     kill(stale)
     assert process.poll() is None
 
 
+def test_setting_the_clock_does_not_hide_a_part(part, monkeypatch):
+    """What psutil calls the creation time moves with the clock."""
+    process, session, child = part
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 0.0)
+    assert {member.pid for member in members(session)} == {process.pid, child.pid}
+
+
 def test_sessions_are_noted_down_for_the_next_supervisor(tmp_path):
     """A damaged or missing note is none."""
-    sessions = [Session("scheduler", 1, 2.5), Session("triggerer", 3, 4.5)]
+    sessions = [Session("scheduler", 1, "boot 25"), Session("triggerer", 3, "boot 45")]
     write_sessions(tmp_path / "parts.json", sessions)
     assert read_sessions(tmp_path / "parts.json") == sessions
     (tmp_path / "torn.json").write_text("[{")

@@ -16,11 +16,11 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One started part: its name, the process that leads its session, and when that one began (Unix seconds)."""
+    """One started part: its name, the process that leads its session, and when that one began (`beginning`)."""
 
     name: str
     pid: int
-    created: float
+    created: str
 
 
 def write_sessions(path: Path, sessions: Iterable[Session]) -> None:
@@ -38,10 +38,26 @@ def read_sessions(path: Path) -> list[Session]:
         return []
 
 
+def beginning(pid: int) -> str:
+    """When a process began, so that its number can be told from the same number given away again later.
+
+    In clock ticks of this boot where the system says so: the time of day changes when somebody sets the clock.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        ticks = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):  # no such process, or not Linux
+        return f"{psutil.Process(pid).create_time():.0f}"
+    return f"{boot} {ticks}"
+
+
 def members(session: Session) -> list[psutil.Process]:
     """Living processes of the session; none if its number belongs to somebody else by now."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        if abs(psutil.Process(session.pid).create_time() - session.created) > 1.0:
+        if beginning(session.pid) != session.created:
             return []
     return [process for process in psutil.process_iter() if _is_in(process, session)]
 

@@ -20,10 +20,8 @@ from importlib import metadata
 from types import FrameType
 from typing import IO
 
-import psutil
-
 from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home, pool_slots
-from hpo_tasks.flow.embedded.sessions import Session, kill, read_sessions, write_sessions
+from hpo_tasks.flow.embedded.sessions import Session, beginning, kill, read_sessions, write_sessions
 
 PARTS = {
     "api-server": ["airflow", "api-server"],
@@ -95,8 +93,7 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads
             )
-        created = psutil.Process(process.pid).create_time()
-        self.parts[name] = Part(Session(name, process.pid, created), process)
+        self.parts[name] = Part(Session(name, process.pid, beginning(process.pid)), process)
         write_sessions(self.home.parts, [part.session for part in self.parts.values()])
 
     def _watch(self) -> None:

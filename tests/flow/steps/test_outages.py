@@ -87,7 +87,7 @@ def test_a_connection_that_was_open_when_the_database_went_away_is_of_no_use(stu
             )
         )
         database.crash()
-        with pytest.raises(UnavailableError, match="^study database"):
+        with pytest.raises(UnavailableError, match=r"^study database"):
             ask(study, ledger, 0)
         database.start_again()
         assert len(ask(study, ledger, 0).configurations) == 2
