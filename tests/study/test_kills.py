@@ -135,7 +135,7 @@ class Unlocked:
 
 def test_the_server_crashes_again_and_again(postgres, postgres_url):
     """`pg_ctl restart -m immediate` in a loop while three processes ask and tell: each trial recorded once."""
-    rounds = 4
+    rounds = 3
     with Ledger(postgres_url) as ledger:
         ledger.create(header(SPEC))
     workers = [

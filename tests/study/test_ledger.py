@@ -1,7 +1,7 @@
 """Ask and tell on both databases: repeatable, recorded once, nothing left running."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
@@ -9,7 +9,8 @@ import sqlalchemy
 from cases import CONDITIONAL, STUDY, header, outcome, spec
 
 from hpo_tasks.errors import ConflictError, InputError, IntegrityError
-from hpo_tasks.study import tables
+from hpo_tasks.study import ledger as ledger_module
+from hpo_tasks.study import tables, write
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Batch, Finished
 from hpo_tasks.trial.layout import SlotKey
@@ -304,6 +305,28 @@ def test_the_wall_clock_counts_from_what_is_stored(ledger):
     ledger.tell(STUDY, [outcome(a) for a in ledger.ask(STUDY, of, 0, 4)])
     batch = ledger.next_batch(STUDY, of, round_=1, max_rounds=50)
     assert 900 < batch.deadline_s < 1000
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_wall_clock_is_the_databases(postgres_url, monkeypatch, hours):
+    """A host whose clock is an hour off opens rounds and records outcomes at the server's time."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    of = spec(budget={"trials": 100, "wall_clock": 1000.0})
+    with Ledger(postgres_url) as right:
+        right.create(header(of))
+        asked = right.ask(STUDY, of, 0, 4)
+        monkeypatch.setattr(write, "datetime", Wrong)
+        monkeypatch.setattr(ledger_module, "datetime", Wrong)
+        right.tell(STUDY, [outcome(a) for a in asked])
+        assert 900 < right.next_batch(STUDY, of, round_=1, max_rounds=50).deadline_s < 1000
+        right.ask(STUDY, of, 1, 4)
+        openings = right.study(STUDY).openings
+        assert (openings[1][0] - openings[0][0]).total_seconds() < 600
 
 
 class Killed(BaseException):

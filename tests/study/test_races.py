@@ -15,7 +15,7 @@ from processes import lines, start, together
 
 from hpo_tasks.study.ledger import Ledger
 
-ROUNDS = int(os.environ.get("HPO_RACE_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("HPO_RACE_ROUNDS", "3"))
 COUNT = 8
 ASKERS = TELLERS = 4
 

@@ -25,9 +25,10 @@ REPORT = "open(os.environ['HPO_METRICS'], 'a').write('{\"loss\": 1}\\n')\n"
 SLEEP = "import os, time\n" + REPORT + "print('up', flush=True)\ntime.sleep(600)\n"
 
 
-def is_up(study):
-    """The program has got as far as printing `up`."""
-    return lambda: any("up" in path.read_text() for path in study.folder.glob("scratch/*/log-tail.txt"))
+def is_up(study, programs=1):
+    """So many programs have got as far as printing `up`."""
+    logs = "scratch/*/log-tail.txt"
+    return lambda: sum("up" in path.read_text() for path in study.folder.glob(logs)) >= programs
 
 
 def python(study, text: str) -> list[str]:
@@ -175,14 +176,20 @@ def test_a_stop_request_lets_the_program_finish_its_work(study, whole_study):
     assert "model/half" in [each["path"] for each in outcome.artifacts]
 
 
-@pytest.mark.parametrize("stop", [b"", b"not json", b'{"reason": 3}', b"[" * 100_000])
-def test_a_stop_request_needs_no_reason(study, stop):
-    request, runner = running(study, "deaf", grace_s=0.2)
-    study.objects.create(study.key(request).trial.stop, stop)
-    assert runner.wait(30) == 0
-    outcome = study.outcome(request)
-    assert (outcome.cls, outcome.reason, outcome.exit_code) == ("stopped", "asked to stop", -9)
-    assert outcome.metrics == {"loss": 4.0}
+def test_a_stop_request_needs_no_reason(study):
+    """Four trials side by side, each asked with something else that is none."""
+    stops = [b"", b"not json", b'{"reason": 3}', b"[" * 100_000]
+    study.program("waits.py", CALLABLE)
+    requests = [study.request("waits:deaf", grace_s=0.2, slot=slot) for slot in range(len(stops))]
+    trials = [(request, study.start(request)) for request in requests]
+    until(is_up(study, len(stops)), "all programs are up")
+    for (request, _), stop in zip(trials, stops, strict=True):
+        study.objects.create(study.key(request).trial.stop, stop)
+    for request, runner in trials:
+        assert runner.wait(30) == 0
+        outcome = study.outcome(request)
+        assert (outcome.cls, outcome.reason, outcome.exit_code) == ("stopped", "asked to stop", -9)
+        assert outcome.metrics == {"loss": 4.0}
     assert marked(study.marker) == []
 
 
