@@ -50,6 +50,11 @@ races: $(READY)  ## the ledger's race tests at full size, on SQLite and PostgreS
 	@$(BIN)/python tests/install_servers.py
 	$(BIN)/python benchmarks/races.py
 
+outages: $(READY)  ## outages of ten minutes on a real Airflow (about an hour; root)
+	@$(BIN)/python tests/install_servers.py
+	@apt-get install --yes --quiet libfaketime > /dev/null
+	$(BIN)/python benchmarks/outages.py
+
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements-uv.lock
@@ -57,4 +62,4 @@ lock: $(READY)  ## resolve the dependencies anew
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races lock wheel
+.PHONY: help setup demo up down lint test test-gp races outages lock wheel

@@ -18,7 +18,7 @@ from hpo_tasks.flow.embedded.supervisor import end_trials
 # A leader that starts a child, says the child's process id, and waits; the child forgets its environment and name.
 LEADER = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, env={})
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], env={})
 print(child.pid, flush=True)
 sys.stdin.read()
 """

@@ -143,12 +143,14 @@ def end_trials(home: Home) -> None:
 
     Not when the supervisor was killed: then the next start adopts them.
     """
+    from hpo_tasks.backends.job_start import end_parents
     from hpo_tasks.backends.local import LocalBackend
 
     backend = LocalBackend(home.store, home.jobs)
     jobs = backend.running()
     with ThreadPoolExecutor(max(1, len(jobs))) as pool:
         ended = [pool.submit(backend.stop, job, grace_s=TRIAL_GRACE_S) for job in jobs]
+    end_parents(home.jobs / "parents")
     for each in ended:
         each.result()
 

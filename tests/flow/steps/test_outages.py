@@ -93,6 +93,25 @@ def test_a_connection_that_was_open_when_the_database_went_away_is_of_no_use(stu
         assert len(ask(study, ledger, 0).configurations) == 2
 
 
+def test_tell_records_what_the_store_says_whatever_became_of_the_tasks(study, store):
+    """No train task came to an end, for whatever reason Airflow had: the jobs' outcomes count all the same, once."""
+    with Ledger(study.deployment.study_db) as ledger:
+        ledger.create(
+            StudyHeader(
+                "study", "steps", "hpo_steps", "run", 0, "test", "same", study.pin.spec.objective, store=""
+            )
+        )
+        batch = ask(study, ledger, 0)
+        backend = ScriptedBackend()
+        trials = [TrialRun(study, batch, slot, backend, {}, 1) for slot in (0, 1)]
+        for trial in trials:
+            store.create(SlotKey("study", 0, trial.slot).outcome, encode_outcome(completed(trial.request(1))))
+        first, second = (tell(study, ledger, 0, lambda _, slot: trials[slot]) for _ in range(2))
+        assert (len(first.told), len(second.told), len(second.already)) == (2, 0, 2)
+        assert {trial.state for trial in ledger.trials("study")} == {"complete"}
+        assert backend.stopped == []
+
+
 def test_the_s3_store_goes_away_and_comes_back(deployment, s3, proxy):
     """The job is neither stopped nor started twice; the retry adopts it and finds its outcome."""
     client = s3.client(proxy.endpoint)
