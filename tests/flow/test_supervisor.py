@@ -18,7 +18,8 @@ from hpo_tasks.flow.embedded.supervisor import end_trials
 # A leader that starts a child, says the child's process id, and waits; the child forgets its environment and name.
 LEADER = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], env={})
+program = "import signal; signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, env={})
 print(child.pid, flush=True)
 sys.stdin.read()
 """
@@ -32,10 +33,10 @@ def part():
     )
     child = psutil.Process(int(process.stdout.readline()))
     yield process, Session("scheduler", process.pid, beginning(process.pid)), child
-    process.kill()
-    process.communicate()
     if child.is_running():
         child.kill()
+    process.kill()
+    process.communicate()
 
 
 def test_what_a_dead_part_left_is_found_and_killed(part):
