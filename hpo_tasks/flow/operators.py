@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowRuntimeError
 
 from hpo_tasks.errors import HpoError, InputError, UnavailableError
 from hpo_tasks.flow.steps.run import StudyHandle, TrainWork
@@ -55,12 +56,16 @@ class StudyOperator(BaseOperator):
         super().__init__(retry_policy=kwargs.pop("retry_policy", None) or RetryUnavailable(), **kwargs)
 
     def execute(self, context: Context) -> Any:
-        """Do the task's work; an error of this package is logged as its message alone."""
+        """Do the task's work; an error of this package, or an API server that is away, is logged as its message alone."""
+        failed: HpoError
         try:
             return self.work(context)
         except HpoError as error:
-            self.log.error("%s", error)  # noqa: TRY400 - a traceback would bury the message
-            raise TaskFailedError(error) from None
+            failed = error
+        except AirflowRuntimeError as error:  # what a question to Airflow raises: a connection, an XCom
+            failed = UnavailableError(f"Airflow's API server does not answer as it should: {error}")
+        self.log.error("%s", failed)
+        raise TaskFailedError(failed)
 
     def work(self, context: Context) -> Any:
         """What the task does."""

@@ -1,10 +1,12 @@
 """What the operators do around the steps, without Airflow's servers."""
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow import tasks
-from hpo_tasks.flow.operators import TrainOperator, is_taken_away
+from hpo_tasks.flow.operators import StudyOperator, TaskFailedError, TrainOperator, is_taken_away
 
 
 class TaskInstance:
@@ -64,3 +66,17 @@ def test_a_task_that_runs_on_or_again_is_not_taken_away(state):
 def test_without_an_answer_the_job_runs_on():
     """No work is lost; tell, conclude or the trial's own time limit end what stays."""
     assert not is_taken_away(TaskInstance(RuntimeError("API_SERVER_ERROR")))
+
+
+def test_an_api_server_that_is_away_is_one_message_and_worth_a_retry():
+    """What `ti.xcom_pull` raises while it does not answer is no traceback to a user."""
+
+    class Asking(StudyOperator):
+        def work(self, context):
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status": 503}))
+
+    with pytest.raises(TaskFailedError) as failed:
+        Asking(task_id="asking").execute({})
+    assert isinstance(failed.value.error, UnavailableError)
+    assert failed.value.__context__ is None
+    assert "API server does not answer" in str(failed.value.error)
