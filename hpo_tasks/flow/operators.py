@@ -127,7 +127,6 @@ class TrainOperator(StudyOperator):
     def work(self, context: Context) -> None:
         from hpo_tasks.flow.tasks import train_task
 
-
         def remember(stop: Callable[[], None]) -> None:
             self._stop = stop
 
