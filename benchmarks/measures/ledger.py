@@ -1,0 +1,166 @@
+"""Ask and tell of a batch of 100 with a long history, on PostgreSQL."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import distribution_to_json
+from optuna.trial import TrialState
+from sqlalchemy import Connection, insert, select
+
+from hpo_tasks.spec import StudySpec, load
+from hpo_tasks.study import tables, write
+from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.plan import Batch
+from hpo_tasks.study.propose import History, Proposal, propose
+from hpo_tasks.study.records import StudyHeader, TrialRecord
+from hpo_tasks.study.storage import Database
+from hpo_tasks.study.verdict import judge
+from hpo_tasks.trial.contract import Outcome, params_sha256
+from hpo_tasks.trial.layout import SlotKey
+from tests.postgres_server import PostgresServer
+
+STUDY_FILE = Path(__file__).parents[2] / "dags" / "studies" / "house_prices.yaml"
+"""Its search space: 9 parameters, one of them conditional, and a constraint."""
+STUDY = "abcdefghijklmnopqrstuvwxyz"
+BATCH = 100
+SAMPLERS = ("random", "tpe")
+
+
+def measure(recorded: Sequence[int]) -> list[dict[str, Any]]:
+    """Seconds of ask (with planning the round) and tell of a batch, per number of recorded trials and sampler.
+
+    Args:
+        recorded: numbers of trials before the first batch.
+    """
+    server = PostgresServer().start()
+    try:
+        rows = []
+        for count in recorded:
+            url = server.create_database(f"study_{count}")
+            with Ledger(url) as ledger:
+                ledger.create(_header())
+                _record(url, count)
+                for number, sampler in enumerate(SAMPLERS):
+                    timed = _one_round(ledger, sampler, count // BATCH + number)
+                    rows.append({"recorded": count, "sampler": sampler, **timed})
+        return rows
+    finally:
+        server.stop()
+
+
+def _one_round(ledger: Ledger, sampler: str, round_: int) -> dict[str, float]:
+    spec = _spec(sampler)
+    began = time.perf_counter()
+    plan = ledger.next_batch(STUDY, spec, round_=round_, max_rounds=round_ + 1)
+    if not isinstance(plan, Batch):
+        raise RuntimeError(plan.reason)  # noqa: TRY004 - not the caller's mistake
+    batch = ledger.ask(STUDY, spec, round_, plan.count)
+    asked = time.perf_counter()
+    report = ledger.tell(STUDY, [_outcome(row.round, row.slot, row.params) for row in batch])
+    told = time.perf_counter()
+    if len(report.told) != BATCH:
+        raise RuntimeError(f"{len(report.told)} of {BATCH} trials were recorded")
+    return {"ask_s": round(asked - began, 3), "tell_s": round(told - asked, 3)}
+
+
+def _record(url: str, count: int) -> None:
+    """Record complete trials at once, as ask and tell leave them; through them it would take many minutes."""
+    spec = _spec("random")
+    batch = propose(spec, 1, History(), count).batch
+    database = Database(url)
+    with database.writing() as connection:
+        study = connection.execute(select(tables.studies.c.study_id)).scalar_one()
+        rows = _insert_trials(connection, study, count)
+        params, own, values = [], [], []
+        for number, (row, proposal) in enumerate(zip(rows, batch, strict=True)):
+            template = write.template(spec, proposal, SlotKey(STUDY, number // BATCH, number % BATCH), BATCH)
+            params += [
+                {
+                    "trial_id": row,
+                    "param_name": name,
+                    "param_value": distribution.to_internal_repr(template.params[name]),
+                    "distribution_json": distribution_to_json(distribution),
+                }
+                for name, distribution in template.distributions.items()
+            ]
+            verdict = _verdict(number, proposal)
+            attributes = {**template.user_attrs, tables.OUTCOME: verdict.facts}
+            own += [{"trial_id": row, "key": k, "value_json": json.dumps(v)} for k, v in attributes.items()]
+            [value] = verdict.values or ()
+            values.append({"trial_id": row, "objective": 0, "value": value, "value_type": tables.FINITE})
+        connection.execute(insert(tables.trial_params), params)
+        connection.execute(insert(tables.trial_user_attributes), own)
+        connection.execute(insert(tables.trial_values), values)
+        connection.exec_driver_sql("ANALYZE")
+    database.close()
+
+
+def _insert_trials(connection: Connection, study: int, count: int) -> list[int]:
+    """Rows of `trials`; returns their primary keys by number."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    fixed = {
+        "study_id": study,
+        "state": TrialState.COMPLETE,
+        "datetime_start": now,
+        "datetime_complete": now,
+    }
+    trials = tables.trials
+    returning = insert(trials).returning(trials.c.trial_id, sort_by_parameter_order=True)
+    return list(connection.execute(returning, [{**fixed, "number": n} for n in range(count)]).scalars())
+
+
+def _verdict(number: int, proposal: Proposal) -> Any:
+    round_, slot = divmod(number, BATCH)
+    record = TrialRecord(number, round_, slot, "running", proposal.params, seed=0)
+    return judge(_header(), record, _outcome(round_, slot, proposal.params))
+
+
+def _spec(sampler: str) -> StudySpec:
+    spec = load(STUDY_FILE)
+    return spec.model_copy(
+        update={
+            "optimizer": spec.optimizer.model_copy(update={"sampler": sampler, "options": {}}),
+            "initial": (),
+            "batch_size": BATCH,
+            "budget": spec.budget.model_copy(update={"trials": 1_000_000, "wall_clock_s": None}),
+        }
+    )
+
+
+def _header() -> StudyHeader:
+    spec = _spec("random")
+    return StudyHeader(
+        study_id=STUDY,
+        name=spec.name,
+        dag_id="hpo_house_prices",
+        run_id="benchmark",
+        epoch=0,
+        deployment="benchmark",
+        identity="benchmark",
+        objectives=spec.objective,
+    )
+
+
+def _outcome(round_: int, slot: int, params: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        study=STUDY,
+        round=round_,
+        slot=slot,
+        attempt=1,
+        cls="complete",
+        spec_digest="benchmark",
+        params_sha256=params_sha256(params),
+        values={"rmse": _error(params)},
+        started_at="2026-01-01T00:00:00+00:00",
+        ended_at="2026-01-01T00:01:00+00:00",
+        duration_s=60.0,
+        exit_code=0,
+    )
+
+
+def _error(params: Mapping[str, Any]) -> float:
+    return abs(params["learning_rate"] - 0.1) + abs(params["max_depth"] - 6) + params["subsample"]
