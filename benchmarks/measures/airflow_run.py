@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from hpo_tasks.flow.embedded import home
 from tests.flow.embedded_airflow import FINAL, EmbeddedAirflow
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -90,16 +92,39 @@ class Run:
 
 
 @contextmanager
-def airflow() -> Iterator[EmbeddedAirflow]:
-    """A new embedded Airflow that has already run one study of a few trials: imports compiled, caches filled."""
+def airflow(tasks_at_once: int | None = None) -> Iterator[EmbeddedAirflow]:
+    """A new embedded Airflow that has already run one study of a few trials: imports compiled, caches filled.
+
+    Args:
+        tasks_at_once: of all Airflow, and of the pool of local trials; None: what we ship for this machine.
+    """
     with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
         started = EmbeddedAirflow(Path(folder))
-        started.start()
+        with _tasks_at_once(tasks_at_once):
+            started.start()
         try:
+            if tasks_at_once is not None:
+                pool = {"name": home.POOL, "slots": tasks_at_once}
+                started.http.patch(f"/pools/{home.POOL}", json=pool).raise_for_status()
             run(started, "warm_up", batch_size=4, budget={"trials": 4}, **NOOP)
             yield started
         finally:
             started.stop()
+
+
+@contextmanager
+def _tasks_at_once(number: int | None) -> Iterator[None]:
+    """The embedded Airflow's parallelism, which is made for this machine's cores and no setting of ours."""
+    if number is None:
+        yield
+        return
+    usual = home._airflow_options  # noqa: SLF001 - see above
+
+    def changed(*arguments: Any) -> dict[str, str]:
+        return usual(*arguments) | {"CORE__PARALLELISM": str(number + 2)}
+
+    with patch.object(home, "_airflow_options", changed):
+        yield
 
 
 def run(started: EmbeddedAirflow, stem: str, *, timeout_s: float = 900.0, **changes: Any) -> Run:

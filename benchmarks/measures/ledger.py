@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
+from rich.table import Table
 from sqlalchemy import Connection, insert, select
 
 from hpo_tasks.spec import StudySpec, load
@@ -28,18 +29,16 @@ STUDY_FILE = Path(__file__).parents[2] / "dags" / "studies" / "house_prices.yaml
 STUDY = "abcdefghijklmnopqrstuvwxyz"
 BATCH = 100
 SAMPLERS = ("random", "tpe")
+SHORT, LONG = 1_000, 10_000
+"""Recorded trials before the batch."""
 
 
-def measure(recorded: Sequence[int]) -> list[dict[str, Any]]:
-    """Seconds of ask (with planning the round) and tell of a batch, per number of recorded trials and sampler.
-
-    Args:
-        recorded: numbers of trials before the first batch.
-    """
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Seconds of ask (with planning the round) and tell of a batch, by number of recorded trials and sampler."""
     server = PostgresServer().start()
     try:
         rows = []
-        for count in recorded:
+        for count in (SHORT,) if quick else (SHORT, LONG):
             url = server.create_database(f"study_{count}")
             with Ledger(url) as ledger:
                 ledger.create(_header())
@@ -47,9 +46,21 @@ def measure(recorded: Sequence[int]) -> list[dict[str, Any]]:
                 for number, sampler in enumerate(SAMPLERS):
                     timed = _one_round(ledger, sampler, count // BATCH + number)
                     rows.append({"recorded": count, "sampler": sampler, **timed})
-        return rows
+        return {"batch": BATCH, "rows": rows}
     finally:
         server.stop()
+
+
+def table(found: dict[str, Any]) -> Table:
+    """One row for each history and sampler."""
+    shown = Table(title=f"Ask and tell of {found['batch']} trials on PostgreSQL")
+    shown.add_column("recorded trials", justify="right")
+    shown.add_column("sampler")
+    shown.add_column("ask s", justify="right")
+    shown.add_column("tell s", justify="right")
+    for row in found["rows"]:
+        shown.add_row(f"{row['recorded']:,}", row["sampler"], f"{row['ask_s']:.1f}", f"{row['tell_s']:.1f}")
+    return shown
 
 
 def _one_round(ledger: Ledger, sampler: str, round_: int) -> dict[str, float]:
