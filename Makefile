@@ -54,6 +54,21 @@ outages: $(READY)  ## outages of ten minutes on a real Airflow (about an hour; r
 	@$(BIN)/python tests/install_servers.py
 	@apt-get install --yes --quiet libfaketime > /dev/null
 	$(BIN)/python benchmarks/outages.py
+bench: $(READY)  ## measure speed, write benchmarks/results.json (a quarter of an hour; QUICK=1: small sizes)
+	@$(BIN)/python tests/install_servers.py
+	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
+
+bench-peers: $(READY)  ## the same trials on Syne Tune and Ray Tune, in environments of their own
+	@for peer in syne-tune ray-tune; do \
+	  test -x .venv-peers-$$peer/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-peers-$$peer || exit 1; \
+	  $(BIN)/uv pip install --quiet --python .venv-peers-$$peer/bin/python --no-deps --require-hashes -r benchmarks/peers/$$peer.txt || exit 1; \
+	done
+	$(BIN)/python -m benchmarks.bench_peers $(if $(QUICK),--quick)
+
+lock-peers: $(READY)  ## resolve the peers' dependencies anew, with our versions of what they share with us
+	@for peer in syne-tune ray-tune; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c requirements.lock --custom-compile-command "make lock-peers" benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt || exit 1; \
+	done
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
@@ -62,4 +77,4 @@ lock: $(READY)  ## resolve the dependencies anew
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races outages lock wheel
+.PHONY: help setup demo up down lint test test-gp races outages lock wheel bench bench-peers lock-peers

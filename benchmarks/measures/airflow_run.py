@@ -104,8 +104,7 @@ def airflow(tasks_at_once: int | None = None) -> Iterator[EmbeddedAirflow]:
             started.start()
         try:
             if tasks_at_once is not None:
-                pool = {"name": home.POOL, "slots": tasks_at_once}
-                started.http.patch(f"/pools/{home.POOL}", json=pool).raise_for_status()
+                started.airflow("pools", "set", home.POOL, str(tasks_at_once), "local trials")
             run(started, "warm_up", batch_size=4, budget={"trials": 4}, **NOOP)
             yield started
         finally:

@@ -55,8 +55,6 @@ def measure(started: EmbeddedAirflow, *, quick: bool) -> dict[str, Any]:
     """Runs in turn with plain Optuna, in rounds of 2, 4 and 8, and as one trial with two threads."""
     count, pairs, few = (4, 1, 4) if quick else (CONFIGURATIONS, PAIRS, BATCHED)
     configurations = fixed_configurations(count)
-    if not (started.home.data / TABLE).exists():
-        data.generate(started.home.data, DAY, DAY)
     found: dict[str, Any] = {"configurations": count, "pairs": []}
     for number in range(pairs):
         row, work = _ours(started, f"pair_{number}", configurations, Shape())
@@ -73,6 +71,11 @@ def measure(started: EmbeddedAirflow, *, quick: bool) -> dict[str, Any]:
     row, _ = _ours(started, "slots", configurations[:few], Shape())
     found["two_slots_one_thread"] = {**row, "configurations": few, "values": None}
     return found
+
+
+def one_run(started: EmbeddedAirflow, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One run of ours in two slots; returns its row, with the `values`, and the same work for others."""
+    return _ours(started, "alone", fixed_configurations(count), Shape())
 
 
 def table(found: dict[str, Any]) -> Table:
@@ -134,6 +137,8 @@ def _ours(
     started: EmbeddedAirflow, stem: str, configurations: list[dict[str, Any]], shape: Shape
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run of ours; returns its row and the same work for others, seeds included."""
+    if not (started.home.data / TABLE).exists():
+        data.generate(started.home.data, DAY, DAY)
     document = YAML(typ="safe").load(STUDY_FILE)
     trial = document["trial"]
     options = {**trial["options"], "n_estimators": ROUNDS}

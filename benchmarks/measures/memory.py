@@ -9,12 +9,14 @@ from rich.table import Table
 from hpo_tasks.flow.embedded.sessions import members, read_sessions
 from tests.flow.embedded_airflow import EmbeddedAirflow
 
-REST_S = 10.0
+REST_S = 40.0
+"""The parent of local jobs ends after 30 s without one."""
 
 
 def measure(started: EmbeddedAirflow, *, quick: bool) -> dict[str, Any]:
     """MiB of each process, after some seconds without work. Shared pages are divided among those that share them."""
-    time.sleep(1.0 if quick else REST_S)
+    if not quick:
+        time.sleep(REST_S)
     found = [("supervisor", started.supervisor())]
     for session in read_sessions(started.home.parts):
         found += [(session.name, process) for process in members(session)]
@@ -36,5 +38,9 @@ def table(found: dict[str, Any]) -> Table:
 
 
 def _row(part: str, process: psutil.Process) -> dict[str, Any]:
-    title = " ".join(process.cmdline()[-3:])
-    return {"part": part, "process": title[-60:], "pss_mib": process.memory_full_info().pss >> 20}
+    command = " ".join(process.cmdline()).strip().rpartition("/")[2]
+    return {
+        "part": part,
+        "process": command or process.name(),
+        "pss_mib": process.memory_full_info().pss >> 20,
+    }

@@ -46,6 +46,12 @@ def measure(started: EmbeddedAirflow, *, quick: bool) -> dict[str, Any]:
     return found
 
 
+def entry_point(started: EmbeddedAirflow, trials: int) -> dict[str, float]:
+    """The headline's run alone."""
+    size = {"batch_size": trials, "budget": {"trials": trials}, "backend": {"slots": SLOTS}}
+    return _row(run(started, "noop", **merge(dict(NOOP), size)), trials)
+
+
 def bare(trials: int) -> float:
     """Seconds per trial if two processes start all trials' programs themselves."""
     argv = [sys.executable, str(PROGRAMS / "bare_worker.py"), str(trials // SLOTS)]

@@ -4,6 +4,8 @@ python plain_optuna.py STORAGE_URL WORK.json     (see house_prices.py; the study
 """
 
 import sys
+from collections import defaultdict
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -34,14 +36,17 @@ def main() -> None:
     url, path = sys.argv[1:]
     work = read_work(path)
     configurations = work["configurations"]
+    values = defaultdict(list)
+    for name, value in chain.from_iterable(each["params"].items() for each in configurations):
+        values[name].append(value)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.load_study(study_name="plain", storage=url, sampler=Listed(configurations))
     while (trial := study.ask()).number < len(configurations):
-        for name, value in configurations[trial.number]["params"].items():
-            if isinstance(value, str):
-                trial.suggest_categorical(name, [value])
+        for name in configurations[trial.number]["params"]:
+            if isinstance(values[name][0], str):
+                trial.suggest_categorical(name, sorted(set(values[name])))
             else:
-                trial.suggest_float(name, value, value)
+                trial.suggest_float(name, min(values[name]), max(values[name]))
         study.tell(trial, train(work, trial.number))
     study.tell(trial, state=optuna.trial.TrialState.FAIL)  # one more than there is work
 
