@@ -65,6 +65,9 @@ bench-peers: $(READY)  ## the same trials on Syne Tune and Ray Tune, in environm
 	done
 	$(BIN)/python -m benchmarks.bench_peers $(if $(QUICK),--quick)
 
+readme-figures: $(READY)  ## write the README's figures from benchmarks/results.json
+	$(BIN)/python -m benchmarks.readme_table
+
 lock-peers: $(READY)  ## resolve the peers' dependencies anew, with our versions of what they share with us
 	@for peer in syne-tune ray-tune; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c requirements.lock --custom-compile-command "make lock-peers" benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt || exit 1; \
@@ -77,4 +80,4 @@ lock: $(READY)  ## resolve the dependencies anew
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races outages lock wheel bench bench-peers lock-peers
+.PHONY: help setup demo up down lint test test-gp races outages lock wheel bench bench-peers lock-peers readme-figures

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,38 +92,21 @@ class Run:
 
 
 @contextmanager
-def airflow(tasks_at_once: int | None = None) -> Iterator[EmbeddedAirflow]:
+def airflow(cores: int | None = None) -> Iterator[EmbeddedAirflow]:
     """A new embedded Airflow that has already run one study of a few trials: imports compiled, caches filled.
 
     Args:
-        tasks_at_once: of all Airflow, and of the pool of local trials; None: what we ship for this machine.
+        cores: set up for a machine with so many processors; None: for this one.
     """
-    with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder, ExitStack() as stack:
+        if cores is not None:
+            stack.enter_context(patch.object(home, "cores", lambda: cores))
         started = EmbeddedAirflow(Path(folder))
-        with _tasks_at_once(tasks_at_once):
-            started.start()
-        try:
-            if tasks_at_once is not None:
-                started.airflow("pools", "set", home.POOL, str(tasks_at_once), "local trials")
-            run(started, "warm_up", batch_size=4, budget={"trials": 4}, **NOOP)
-            yield started
-        finally:
-            started.stop()
-
-
-@contextmanager
-def _tasks_at_once(number: int | None) -> Iterator[None]:
-    """The embedded Airflow's parallelism, which is made for this machine's cores and no setting of ours."""
-    if number is None:
-        yield
-        return
-    usual = home._airflow_options  # noqa: SLF001 - see above
-
-    def changed(*arguments: Any) -> dict[str, str]:
-        return usual(*arguments) | {"CORE__PARALLELISM": str(number + 2)}
-
-    with patch.object(home, "_airflow_options", changed):
-        yield
+        started.start()
+        stack.callback(started.stop)
+        started.airflow("pools", "set", home.POOL, str(home.pool_slots()), "train tasks of local trials")
+        run(started, "warm_up", batch_size=4, budget={"trials": 4}, **NOOP)
+        yield started
 
 
 def run(started: EmbeddedAirflow, stem: str, *, timeout_s: float = 900.0, **changes: Any) -> Run:

@@ -16,7 +16,7 @@ def measure(started: EmbeddedAirflow, *, quick: bool) -> dict[str, Any]:
     """Wall seconds by number of slots.
 
     Args:
-        started: an Airflow that runs at least `MOST` tasks at once, with a pool as large.
+        started: an Airflow that is set up for `MOST` processors; the trials need none.
         quick: fewer trials, and not all numbers of slots.
     """
     trials = 8 if quick else 16

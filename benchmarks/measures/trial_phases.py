@@ -4,32 +4,37 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
 from benchmarks.measures.airflow_run import Run, Task
 from hpo_tasks.trial.layout import AttemptKey, SlotKey
 
+WAITING = "waits for a slot"
+
 PHASES: Mapping[str, str] = {
-    "scheduler hop": "the slot's last task ended → this one is queued",
+    "scheduler hop": "an earlier task ended → this one is queued",
     "executor": "→ Airflow's supervisor says that the task runs",
     "process start": "→ the forked task process begins to work",
     "DAG import": "→ the DAG file is parsed",
     "task set-up": "→ context, templates and label are there",
-    "task's own work": "→ pin and batch are read, the request is written",
+    "task's own work": "→ pin and batch are read",
+    WAITING: "→ a slot is free, the request is written",
     "runner start": "→ the runner has claimed the attempt",
     "scratch": "→ folders and code are there, the user's process begins",
     "user imports": "→ the user's module is imported",
     "train": "→ the user's function returns",
     "upload": "→ the outcome is committed",
     "noticed": "→ the train task has seen it",
-    "task end": "→ XCom is stored, the task has ended",
+    "task end": "→ the task has ended",
 }
-"""Phase → from the moment of the phase before to what."""
+"""Phase → from the moment of the phase before to what. Tasks start ahead of a free slot: what comes before the wait
+goes on while other trials train."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One phase over all trials, seconds of a slot's time."""
+    """One phase over all trials; `share` of the tasks' whole time."""
 
     name: str
     mean_s: float
@@ -38,14 +43,9 @@ class Phase:
     share: float
 
 
-def phases(run: Run, slots: int) -> list[Phase]:
-    """The phases of the run's trials: they add up to what the slots were occupied.
-
-    Args:
-        run: with one trial to a task.
-        slots: how many trials trained side by side.
-    """
-    chains = [durations(moments) for moments in _trials(run, slots)]
+def phases(run: Run) -> list[Phase]:
+    """The phases of the run's trials: they add up to the life of a train task. One trial to a task."""
+    chains = [durations(moments) for moments in _trials(run)]
     whole = sum(sum(chain.values()) for chain in chains)
     found = []
     for name in PHASES:
@@ -75,21 +75,33 @@ def durations(moments: Sequence[float | None]) -> dict[str, float]:
     return found
 
 
-def free_since(tasks: Sequence[Task], slots: int, begin: float) -> dict[int, float]:
-    """Map index → when its slot became free, if each task takes the slot that is free for longest."""
-    free = [begin] * slots
+def free_since(tasks: Sequence[Task], lanes: int, begin: float) -> dict[int, float]:
+    """Map index → when the task could have been queued, if each takes the place that is free for longest.
+
+    Args:
+        tasks: which have ended.
+        lanes: how many may be queued or running at once.
+        begin: when the first ones could.
+    """
+    free = [begin] * lanes
     found = {}
-    for task in sorted(tasks, key=lambda task: task.began or 0.0):
+    for task in sorted(tasks, key=lambda task: task.queued or 0.0):
         found[task.map_index] = free.pop(0)
         free.append(task.ended or 0.0)
         free.sort()
     return found
 
 
-def _trials(run: Run, slots: int) -> Iterator[list[float | None]]:
+def at_once(tasks: Sequence[Task]) -> int:
+    """How many tasks were queued or running at the same moment, at most."""
+    moments = [(task.queued or 0.0, 1) for task in tasks] + [(task.ended or 0.0, -1) for task in tasks]
+    return max(accumulate(change for _, change in sorted(moments)))
+
+
+def _trials(run: Run) -> Iterator[list[float | None]]:
     asked = min(task.ended for task in run.of("ask") if task.ended is not None)
     tasks = run.of("train")
-    free = free_since(tasks, slots, asked)
+    free = free_since(tasks, at_once(tasks), asked)
     for outcome, task in zip(run.outcomes(), sorted(tasks, key=lambda task: task.map_index), strict=True):
         key = SlotKey(run.study, outcome["round"], outcome["slot"]).attempt(outcome["attempt"])
         noted = outcome["metrics"]
@@ -109,18 +121,20 @@ def _trials(run: Run, slots: int) -> Iterator[list[float | None]]:
         ]
 
 
-def _logged(run: Run, task: Task) -> tuple[float | None, float | None, float | None]:
-    """When the task process began, had parsed the DAG file, and called the operator."""
-    begun = parsed = ready = None
+def _logged(run: Run, task: Task) -> tuple[float | None, ...]:
+    """When the task process began, had parsed the DAG file, called the operator, and began to wait for a slot."""
+    begun = parsed = ready = waiting = None
     for line in run.log(task):
-        match line["event"]:
+        match line["event"].partition(": ")[0]:
             case "::group::Pre Execute":
                 begun = _at(line)
             case "Worker startup parse complete":
                 parsed = _at(line)
             case "::endgroup::" if ready is None:
                 ready = _at(line)
-    return begun, parsed, ready
+            case "waiting" if waiting is None:
+                waiting = _at(line)
+    return begun, parsed, ready, waiting
 
 
 def _seen(run: Run, task: Task) -> float | None:
