@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,32 +83,46 @@ def _record(url: str, count: int) -> None:
     """Record complete trials at once, as ask and tell leave them; through them it would take many minutes."""
     spec = _spec("random")
     batch = propose(spec, 1, History(), count).batch
+    trials = [_trial(spec, number, proposal) for number, proposal in enumerate(batch)]
     database = Database(url)
     with database.writing() as connection:
         study = connection.execute(select(tables.studies.c.study_id)).scalar_one()
         rows = _insert_trials(connection, study, count)
-        params, own, values = [], [], []
-        for number, (row, proposal) in enumerate(zip(rows, batch, strict=True)):
-            template = write.template(spec, proposal, SlotKey(STUDY, number // BATCH, number % BATCH), BATCH)
-            params += [
-                {
-                    "trial_id": row,
-                    "param_name": name,
-                    "param_value": distribution.to_internal_repr(template.params[name]),
-                    "distribution_json": distribution_to_json(distribution),
-                }
-                for name, distribution in template.distributions.items()
+        for table in (tables.trial_params, tables.trial_user_attributes, tables.trial_values):
+            found = [
+                {"trial_id": row, **columns}
+                for row, trial in zip(rows, trials, strict=True)
+                for columns in trial[table.name]
             ]
-            verdict = _verdict(number, proposal)
-            attributes = {**template.user_attrs, tables.OUTCOME: verdict.facts}
-            own += [{"trial_id": row, "key": k, "value_json": json.dumps(v)} for k, v in attributes.items()]
-            [value] = verdict.values or ()
-            values.append({"trial_id": row, "objective": 0, "value": value, "value_type": tables.FINITE})
-        connection.execute(insert(tables.trial_params), params)
-        connection.execute(insert(tables.trial_user_attributes), own)
-        connection.execute(insert(tables.trial_values), values)
+            connection.execute(insert(table), found)
         connection.exec_driver_sql("ANALYZE")
     database.close()
+
+
+def _trial(spec: StudySpec, number: int, proposal: Proposal) -> dict[str, list[dict[str, Any]]]:
+    """A complete trial's rows by table, without its primary key."""
+    key = SlotKey(STUDY, *divmod(number, BATCH))
+    template = write.template(spec, proposal, key, BATCH)
+    record = TrialRecord(number, key.round, key.slot, "running", proposal.params, seed=0)
+    verdict = judge(_header(), record, _outcome(key.round, key.slot, proposal.params))
+    own = {**template.user_attrs, tables.OUTCOME: verdict.facts}
+    return {
+        tables.trial_params.name: [
+            {
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(template.params[name]),
+                "distribution_json": distribution_to_json(distribution),
+            }
+            for name, distribution in template.distributions.items()
+        ],
+        tables.trial_user_attributes.name: [
+            {"key": key, "value_json": json.dumps(value)} for key, value in own.items()
+        ],
+        tables.trial_values.name: [
+            {"objective": index, "value": value, "value_type": tables.FINITE}
+            for index, value in enumerate(verdict.values or ())
+        ],
+    }
 
 
 def _insert_trials(connection: Connection, study: int, count: int) -> list[int]:
@@ -124,12 +139,7 @@ def _insert_trials(connection: Connection, study: int, count: int) -> list[int]:
     return list(connection.execute(returning, [{**fixed, "number": n} for n in range(count)]).scalars())
 
 
-def _verdict(number: int, proposal: Proposal) -> Any:
-    round_, slot = divmod(number, BATCH)
-    record = TrialRecord(number, round_, slot, "running", proposal.params, seed=0)
-    return judge(_header(), record, _outcome(round_, slot, proposal.params))
-
-
+@cache
 def _spec(sampler: str) -> StudySpec:
     spec = load(STUDY_FILE)
     return spec.model_copy(
@@ -142,6 +152,7 @@ def _spec(sampler: str) -> StudySpec:
     )
 
 
+@cache
 def _header() -> StudyHeader:
     spec = _spec("random")
     return StudyHeader(
