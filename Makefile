@@ -7,7 +7,7 @@ READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(READY): requirements.lock requirements-uv.lock pyproject.toml
 	@python=; for candidate in python3 python3.13 python3.12 python3.11; do \
@@ -72,12 +72,26 @@ lock-peers: $(READY)  ## resolve the peers' dependencies anew, with our versions
 	@for peer in syne-tune ray-tune; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c requirements.lock --custom-compile-command "make lock-peers" benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt || exit 1; \
 	done
+# The newest Airflow with task loops, in an environment of its own. The tests are the same ones: those that need Airflow.
+NEXT := .venv-airflow-3.4
+NEXT_TESTS ?= tests/flow tests/cli tests/study/test_plan.py
+
+$(NEXT)/.ready: requirements-airflow-3.4.lock pyproject.toml | $(READY)
+	@test -x $(NEXT)/bin/python || $(BIN)/python -m venv $(NEXT)
+	@$(BIN)/uv pip install --quiet --python $(NEXT)/bin/python --no-deps --require-hashes -r requirements-airflow-3.4.lock
+	@$(BIN)/uv pip install --quiet --python $(NEXT)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-airflow-3.4: $(NEXT)/.ready  ## the tests that need Airflow, on the newest 3.4, where rounds are a task loop (minutes)
+	@$(BIN)/python tests/install_servers.py
+	$(NEXT)/bin/pytest $(NEXT_TESTS)
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -c constraints-airflow-3.4.txt pyproject.toml -o requirements-airflow-3.4.lock
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements-uv.lock
 
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races outages lock wheel bench bench-peers lock-peers readme-figures
+.PHONY: help setup demo up down lint test test-gp races outages lock wheel bench bench-peers lock-peers readme-figures test-airflow-3.4

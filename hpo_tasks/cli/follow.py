@@ -113,9 +113,8 @@ class Follower:
         try:
             for task in self.api.task_instances(self.run.dag_id, self.run.run_id):
                 if task["state"] == "up_for_retry":
-                    return plain(
-                        f"{task['task_id']} failed and will be retried: {last_error(self.api, self.run, task)}"
-                    )
+                    problem = last_error(self.api, self.run, task)
+                    return plain(f"{name_of(task)} failed and will be retried: {problem}")
         except HpoError:
             return self._note
         return ""
@@ -152,12 +151,18 @@ def failure_messages(api: AirflowApi, run: Run) -> list[str]:
     # conclude fails whenever a task before it did, and then says only that.
     causes = [task for task in failed if task["task_id"] != "conclude"] or failed
     causes.sort(key=lambda task: str(task.get("end_date") or ""))
-    return [f"{task['task_id']}: {last_error(api, run, task)}" for task in causes[:FAILURES_SHOWN]]
+    return [f"{name_of(task)}: {last_error(api, run, task)}" for task in causes[:FAILURES_SHOWN]]
+
+
+def name_of(task: Mapping[str, Any]) -> str:
+    """The task's id; within a loop with the iteration, as Airflow's UI counts it."""
+    loop = task.get("loop_iteration")
+    return f"{task['task_id']} (iteration {loop['iteration']})" if loop else str(task["task_id"])
 
 
 def last_error(api: AirflowApi, run: Run, task: Mapping[str, Any]) -> str:
     """What the newest try of a task logged last as an error."""
-    logged = api.log_errors(run.dag_id, run.run_id, task["task_id"], task["try_number"], task["map_index"])
+    logged = api.log_errors(run.dag_id, run.run_id, task)
     errors = [message for message in logged if message != TASK_EXITED]
     return errors[-1] if errors else "no message; its log is in Airflow's UI"
 

@@ -18,6 +18,7 @@ from hpo_tasks.errors import InputError, IntegrityError
 from hpo_tasks.flow.embedded import control
 from hpo_tasks.flow.embedded.home import Home, dags_folder, embedded_home
 from hpo_tasks.flow.embedded.rest import AirflowApi
+from hpo_tasks.flow.repetition import check_rounds, with_rounds
 from hpo_tasks.report.leaderboard import ID_SHOWN
 from hpo_tasks.report.text import duration, plain
 from hpo_tasks.spec import StudySpec, Trust, apply, load, parse_override, planned_max_rounds
@@ -89,10 +90,8 @@ def check(spec: StudySpec, conf: Mapping[str, Any]) -> None:
     Raises:
         SpecError: all problems.
     """
-    from hpo_tasks.flow.steps.prepare import check_rounds  # noqa: PLC0415 - brings Optuna, a second
-
     overrides = {key: value for key, value in conf.items() if key not in ("epoch", "note")}
-    check_rounds(apply(spec, overrides, trust=Trust.FILE), planned_max_rounds(spec))
+    check_rounds(apply(spec, overrides, trust=Trust.FILE), planned_max_rounds(with_rounds(spec)))
 
 
 def start_or_attach(

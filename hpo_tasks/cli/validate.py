@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hpo_tasks.cli.terminal import print_json, show
 from hpo_tasks.errors import Problem, SpecError
+from hpo_tasks.flow.repetition import with_rounds
 from hpo_tasks.report.text import plain
 from hpo_tasks.spec import StudySpec, load
 
@@ -36,7 +37,7 @@ def validate(files: Sequence[Path], *, as_json: bool) -> bool:
 
 def _check(file: Path) -> Checked:
     try:
-        return Checked(file, load(file), ())
+        return Checked(file, with_rounds(load(file)), ())
     except SpecError as error:
         return Checked(file, None, error.problems)
 

@@ -11,12 +11,12 @@ from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetabl
 
 from hpo_tasks.errors import InputError, Problem, SpecError
 from hpo_tasks.flow.folders import FILE_NAME_RULE, dag_id_of, may_be_dag, study_files
+from hpo_tasks.flow.repetition import most_rounds, with_rounds
 from hpo_tasks.flow.rounds import build_study
 from hpo_tasks.flow.steps.run import ADHOC_DAG_ID
 from hpo_tasks.spec import FormField, StudySpec, form_fields, load, planned_max_rounds
 from hpo_tasks.spec.describe import describe
 
-ADHOC_ROUNDS = 50
 RETRIES = {
     "retries": 7,
     "retry_delay": timedelta(seconds=10),
@@ -49,7 +49,7 @@ def raise_broken(folders: list[Path]) -> None:
 
 
 def study_dag(path: Path, spec: StudySpec) -> DAG:
-    """The DAG of one study file."""
+    """The DAG of one study file, whose spec has its rounds made explicit (`with_rounds`)."""
     rounds = planned_max_rounds(spec)
     dag = DAG(
         dag_id=dag_id_of(path),
@@ -80,7 +80,7 @@ def adhoc_dag() -> DAG:
     dag = DAG(
         dag_id=ADHOC_DAG_ID,
         description="Runs the study that its trigger form holds",
-        doc_md=ADHOC_DOC,
+        doc_md=ADHOC_DOC.format(rounds=most_rounds()),
         start_date=_START,
         schedule=None,
         max_active_runs=16,
@@ -89,7 +89,7 @@ def adhoc_dag() -> DAG:
         default_args={"owner": "hpo", **RETRIES},
     )
     with dag:
-        build_study(dag, rounds=ADHOC_ROUNDS, slots=ADHOC_SLOTS, spec=None, study_file=None)
+        build_study(dag, rounds=most_rounds(), slots=ADHOC_SLOTS, spec=None, study_file=None)
     dag.params = adhoc_params()
     return dag
 
@@ -167,15 +167,15 @@ def _read_one(dag_id: str, paths: list[Path]) -> StudySpec:
         raise SpecError([Problem("", f"{names} would be the same DAG {dag_id}: rename or remove one")])
     if not may_be_dag(paths[0]):
         raise SpecError([Problem("", FILE_NAME_RULE)], source=paths[0].name)
-    return load(paths[0])
+    return with_rounds(load(paths[0]), source=paths[0].name)
 
 
 ADHOC_SLOTS = 16
-ADHOC_DOC = """Runs the study that the field **Study** holds, up to 50 rounds.
+ADHOC_DOC = """Runs the study that the field **Study** holds, up to {rounds} rounds.
 
 The same keys as in a study file; validated by the first task, `prepare`, which says everything that is wrong at once
 and creates nothing then. Through REST: `POST /api/v2/dags/hpo_adhoc/dagRuns` with
-`{"logical_date": null, "conf": {"study": {…}}}`.
+`{{"logical_date": null, "conf": {{"study": {{…}}}}}}`.
 """
 ADHOC_EXAMPLE: dict[str, Any] = {
     "name": "ad hoc",

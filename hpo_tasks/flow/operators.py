@@ -6,7 +6,7 @@ No field is a Jinja template, so no string of a study is ever rendered.
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
@@ -92,23 +92,26 @@ class PrepareOperator(StudyOperator):
 
 
 class AskOperator(StudyOperator):
-    """Samples the round's batch; returns its slots, or skips all that follows when the study is at its end."""
+    """Samples the round's batch; returns the work of each train task, or skips what follows at the study's end.
+
+    Args:
+        round_: the round's number; None: the one that the ledger has open.
+        skips: ids of the tasks that the study's end makes superfluous.
+    """
 
     ui_color = "#e6f4ea"
 
-    def __init__(self, *, round_: int, skips: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, round_: int | None, skips: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.round_ = round_
         self.skips = list(skips)
 
     def work(self, context: Context) -> list[TrainWork]:
-        from airflow.sdk.exceptions import DownstreamTasksSkipped
-
         from hpo_tasks.flow.tasks import ask_task
 
         work = ask_task(handle(context), self.round_)
         if work is None:
-            raise DownstreamTasksSkipped(tasks=self.skips)  # type: ignore[no-untyped-call]
+            _skip(self.skips)
         return work
 
 
@@ -117,9 +120,8 @@ class TrainOperator(StudyOperator):
 
     ui_color = "#fef7e0"
 
-    def __init__(self, *, round_: int, work_: TrainWork, **kwargs: Any) -> None:
+    def __init__(self, *, work_: TrainWork, **kwargs: Any) -> None:
         super().__init__(do_xcom_push=False, **kwargs)
-        self.round_ = round_
         self.work_ = work_
         self._label: str | None = None
         self._stop: Callable[[], None] | None = None
@@ -130,9 +132,7 @@ class TrainOperator(StudyOperator):
         def remember(stop: Callable[[], None]) -> None:
             self._stop = stop
 
-        train_task(
-            self.work_, self.round_, on_start=remember, is_taken_away=lambda: is_taken_away(context["ti"])
-        )
+        train_task(self.work_, on_start=remember, is_taken_away=lambda: is_taken_away(context["ti"]))
 
     def on_kill(self) -> None:
         """The task process is told to stop. In a signal handler: it only makes a note, `work` does the rest."""
@@ -148,25 +148,37 @@ class TrainOperator(StudyOperator):
             from hpo_tasks.flow.tasks import slot_label
 
             try:
-                self._label = slot_label(self.work_, self.round_)
+                self._label = slot_label(self.work_)
             except HpoError:
                 return f"slot {self.work_['slots'][0]}"
         return self._label
 
 
 class TellOperator(StudyOperator):
-    """Records the round's outcomes; returns a short summary."""
+    """Records the round's outcomes; returns a short summary, or skips what follows when the study is at its end.
+
+    Args:
+        ask_id: id of the round's ask task, which knows the round's number and where the study lies.
+        skips: ids of the tasks that the study's end makes superfluous; none where a loop's gate ends it.
+    """
 
     ui_color = "#e6f4ea"
 
-    def __init__(self, *, round_: int, **kwargs: Any) -> None:
+    def __init__(self, *, ask_id: str, skips: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.round_ = round_
+        self.ask_id = ask_id
+        self.skips = list(skips)
 
     def work(self, context: Context) -> dict[str, Any]:
         from hpo_tasks.flow.tasks import tell_task
 
-        return tell_task(handle(context), self.round_)
+        asked = context["ti"].xcom_pull(task_ids=self.ask_id)
+        if not asked:
+            raise InputError(f"`{self.ask_id}` handed out no round: clear it and everything after it")
+        told = tell_task(asked[0])
+        if told["end"] is not None and self.skips:
+            _skip(self.skips)
+        return told
 
 
 class ConcludeOperator(StudyOperator):

@@ -1,11 +1,15 @@
 """The tasks of a study: prepare, rounds of ask, train and tell, conclude.
 
-`round_body` builds one round; `build_study` repeats it unrolled, which is what Airflow 3.3 can do.
+`round_body` builds one round. `_looped` repeats it in a task loop, where Airflow offers one (3.4); `_unrolled` makes a
+task group for each round, which every Airflow can do.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from airflow.sdk import DAG, TaskGroup, TriggerRule
+from airflow.sdk import DAG, TaskGroup, TriggerRule, task_group
 
 from hpo_tasks.flow.assets import best_alias
 from hpo_tasks.flow.operators import (
@@ -15,8 +19,20 @@ from hpo_tasks.flow.operators import (
     TellOperator,
     TrainOperator,
 )
+from hpo_tasks.flow.repetition import has_loops
 from hpo_tasks.flow.settings import local_pool, tasks_ahead
 from hpo_tasks.spec import StudySpec
+
+LOOP_ID = "round"
+TASKS = ("ask", "train", "tell")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The two ends of a round: what comes before it is wired to `ask`, what comes after it to `tell`."""
+
+    ask: AskOperator
+    tell: TellOperator
 
 
 def build_study(
@@ -26,51 +42,94 @@ def build_study(
 
     Args:
         dag: the DAG whose context is open.
-        rounds: how many rounds to unroll.
+        rounds: how many rounds there are at most.
         slots: trials of one run that train side by side.
         spec: the study file's spec; None: `prepare` takes it from the form (`hpo_adhoc`).
         study_file: where the spec was read; relative paths in it start there.
     """
     prepare = PrepareOperator(task_id="prepare", spec=spec, study_file=study_file, rounds=rounds)
-    before: PrepareOperator | TellOperator = prepare
-    for round_ in range(rounds):
-        before = round_body(round_, rounds=rounds, slots=slots, prepare=prepare, after=before)
+    repeat = _looped if has_loops() else _unrolled
+    last = repeat(prepare, rounds=rounds, slots=slots)
     alias = best_alias(dag.dag_id)
     conclude = ConcludeOperator(task_id="conclude", trigger_rule=TriggerRule.ALL_DONE, outlets=[alias])
-    before >> conclude
+    last >> conclude
 
 
-def round_body(
-    round_: int, *, rounds: int, slots: int, prepare: PrepareOperator, after: PrepareOperator | TellOperator
-) -> TellOperator:
-    """One round: ask, one mapped train task per slot, tell. Returns the task that the next round follows."""
-    with TaskGroup(group_id=group_id(round_)):
-        ask = AskOperator(task_id="ask", round_=round_, skips=after_ask(round_, rounds))
-        train = TrainOperator.partial(
-            task_id="train",
-            round_=round_,
-            max_active_tis_per_dagrun=slots + tasks_ahead(),
-            pool=local_pool(),
-            map_index_template="{{ task.slot_label() }}",
-        ).expand(work_=ask.output)
-        tell = TellOperator(task_id="tell", round_=round_, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-        after >> ask >> train >> tell
-        ask >> tell
-        if after is not prepare:
-            # Every ask reads what prepare returned, and a failed prepare ends the run at once, not round by round.
-            prepare >> ask
-    return tell
+def round_body(group: str, *, round_: int | None, slots: int, later: Sequence[str] = ()) -> Round:
+    """One round: ask, one mapped train task per slot, tell.
+
+    Args:
+        group: id of the task group whose context is open.
+        round_: the round's number; None: ask takes the one that the ledger has open.
+        slots: trials of one run that train side by side.
+        later: ids of the tasks after this round that the study's end makes superfluous.
+    """
+    ask = AskOperator(task_id="ask", round_=round_, skips=[*task_ids(group)[1:], *later])
+    train = TrainOperator.partial(
+        task_id="train",
+        max_active_tis_per_dagrun=slots + tasks_ahead(),
+        pool=local_pool(),
+        map_index_template="{{ task.slot_label() }}",
+    ).expand(work_=ask.output)
+    tell = TellOperator(
+        task_id="tell",
+        ask_id=ask.task_id,
+        skips=list(later),
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+    )
+    ask >> train >> tell
+    ask >> tell
+    return Round(ask, tell)
 
 
-def after_ask(round_: int, rounds: int) -> list[str]:
-    """Ids of all tasks that a study's end in this round's ask makes superfluous."""
-    later = [task for number in range(round_ + 1, rounds) for task in task_ids(number)]
-    return task_ids(round_)[1:] + later
+def gate(*, loop: Any) -> Any:
+    """Ends the loop when tell has found the study at its end. Airflow shows the reason beside the iteration."""
+    from airflow.sdk import LoopDecision
+
+    end = loop.result["end"]
+    return LoopDecision(stop=end is not None, reason=end)
 
 
 def group_id(round_: int) -> str:
     return f"round_{round_:02d}"
 
 
-def task_ids(round_: int) -> list[str]:
-    return [f"{group_id(round_)}.{name}" for name in ("ask", "train", "tell")]
+def task_ids(group: str) -> list[str]:
+    return [f"{group}.{name}" for name in TASKS]
+
+
+def _looped(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperator:
+    """One task group that repeats. Returns the task that `conclude` follows; Airflow puts the loop's gate in its place.
+
+    Which iteration it is plays no part: its number begins at 0 or at 1, depending on Airflow's version, and a clear
+    leads to another pass over the same rounds.
+    """
+    made: list[Round] = []
+
+    def body() -> None:
+        made.append(round_body(LOOP_ID, round_=None, slots=slots))
+        prepare >> made[-1].ask
+
+    group: Any = task_group(group_id=LOOP_ID)(body)
+    group.loop(max_iterations=rounds, until=gate)
+    return made[-1].tell
+
+
+def _unrolled(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperator:
+    """A task group for each round. Returns the last one's tell."""
+    before: PrepareOperator | TellOperator = prepare
+    for round_ in range(rounds):
+        group = group_id(round_)
+        with TaskGroup(group_id=group):
+            made = round_body(group, round_=round_, slots=slots, later=_after(round_, rounds))
+        before >> made.ask
+        if before is not prepare:
+            # Every ask reads what prepare returned, and a failed prepare ends the run at once, not round by round.
+            prepare >> made.ask
+        before = made.tell
+    return made.tell
+
+
+def _after(round_: int, rounds: int) -> list[str]:
+    """Ids of all tasks in the rounds after this one."""
+    return [task for number in range(round_ + 1, rounds) for task in task_ids(group_id(number))]

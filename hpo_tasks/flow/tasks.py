@@ -59,8 +59,11 @@ def prepare_task(
     return {"study": pinned.study, "store": reference["store"], "connection": reference["connection"]}
 
 
-def ask_task(handle: StudyHandle, round_: int) -> list[TrainWork] | None:
-    """What each train task of the round is to do, None when the study is at its end."""
+def ask_task(handle: StudyHandle, round_: int | None) -> list[TrainWork] | None:
+    """What each train task of the round is to do, None when the study is at its end.
+
+    Without a number it is the round that is open.
+    """
     from hpo_tasks.flow.steps.ask import ask
     from hpo_tasks.study.plan import Finished
 
@@ -70,12 +73,14 @@ def ask_task(handle: StudyHandle, round_: int) -> list[TrainWork] | None:
         return None
     slots = [row.slot for row in result.configurations]
     size = study.pin.spec.trials_per_task
-    return [{**handle, "slots": slots[first : first + size]} for first in range(0, len(slots), size)]
+    return [
+        {**handle, "round": result.round, "slots": slots[first : first + size]}
+        for first in range(0, len(slots), size)
+    ]
 
 
 def train_task(
     work: TrainWork,
-    round_: int,
     *,
     on_start: Callable[[Callable[[], None]], None],
     is_taken_away: Callable[[], bool],
@@ -83,8 +88,7 @@ def train_task(
     """Train the slots, one after the other. The store holds their outcomes; nothing is returned.
 
     Args:
-        work: the slots, and where their study lies.
-        round_: the slots' round.
+        work: the slots, their round, and where their study lies.
         on_start: is given what a signal handler may call to end this function soon.
         is_taken_away: asked when that was called: whether the running trial's job is to end too.
     """
@@ -92,7 +96,7 @@ def train_task(
     from hpo_tasks.flow.steps.local import slot_of_study
 
     study = _open(work)
-    batch = read_batch(study.store, study.pin.study, round_)
+    batch = read_batch(study.store, study.pin.study, work["round"])
     open_trial = _trials_of(study, work)
     for slot in work["slots"]:
         trial = open_trial(batch, slot)
@@ -103,18 +107,23 @@ def train_task(
         log.info("slot %d: %s %s", slot, outcome.cls, values or outcome.reason)
 
 
-def tell_task(handle: StudyHandle, round_: int) -> dict[str, Any]:
-    """Record the round; returns how many trials were told."""
-    from hpo_tasks.flow.steps.tell import tell
+def tell_task(work: TrainWork) -> dict[str, Any]:
+    """Record the round; returns how many trials were told, and why the study is at its `end`, None if it is not.
 
-    study = _open(handle)
-    report = tell(
-        study,
-        _open_ledger(study.deployment),
-        round_,
-        _trials_of(study, handle),
-    )
-    return {"round": round_, "told": len(report.told), "already": len(report.already)}
+    Args:
+        work: of any train task of the round, which knows the round and where the study lies.
+    """
+    from hpo_tasks.flow.steps.tell import end_of, tell
+
+    study, round_ = _open(work), work["round"]
+    ledger = _open_ledger(study.deployment)
+    report = tell(study, ledger, round_, _trials_of(study, work))
+    return {
+        "round": round_,
+        "told": len(report.told),
+        "already": len(report.already),
+        "end": end_of(study, ledger),
+    }
 
 
 def conclude_task(context: Context, handle: StudyHandle) -> dict[str, Any]:
@@ -135,7 +144,7 @@ class StudyFailedError(HpoError):
     """The study is neither complete nor stopped on purpose."""
 
 
-def slot_label(work: TrainWork, round_: int) -> str:
+def slot_label(work: TrainWork) -> str:
     """The slot's parameters in a few words: `learning_rate=0.1 max_depth=6`; of several slots, which they are."""
     from hpo_tasks.flow.steps.batch import read_batch
 
@@ -143,7 +152,7 @@ def slot_label(work: TrainWork, round_: int) -> str:
     if others:
         return f"slots {first} to {others[-1]}"
     store = _open_store(work["store"], work["connection"])
-    params = read_batch(store, work["study"], round_).at(first).params
+    params = read_batch(store, work["study"], work["round"]).at(first).params
     words = (f"{name}={_short(value)}" for name, value in params.items())
     return " ".join(words)[:LABEL_LENGTH]
 

@@ -4,7 +4,7 @@ from hpo_tasks.spec.constraint import Constraint, compile_constraint
 from hpo_tasks.spec.form import RUN_FIELDS, FormField, form_fields, planned_max_rounds
 from hpo_tasks.spec.identity import canonical, changed_identity, digest, identity_digest
 from hpo_tasks.spec.inputs import render_inputs
-from hpo_tasks.spec.model import StudySpec
+from hpo_tasks.spec.model import MAX_ROUNDS, StudySpec
 from hpo_tasks.spec.overrides import apply, parse_override
 from hpo_tasks.spec.remarks import remarks
 from hpo_tasks.spec.rules.trust import Trust
@@ -12,6 +12,7 @@ from hpo_tasks.spec.search_space import active, check_point, is_active, search_o
 from hpo_tasks.spec.validate import load, parse, validate
 
 __all__ = [
+    "MAX_ROUNDS",
     "RUN_FIELDS",
     "Constraint",
     "FormField",

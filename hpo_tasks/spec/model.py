@@ -16,7 +16,8 @@ from hpo_tasks.spec.units import duration_s, memory_bytes
 MAX_BATCH_SIZE = 1000
 MAX_CHOICES = 1000
 MAX_PARAMETERS = 200
-MAX_ROUNDS = 50
+MAX_ROUNDS = 1000
+"""As many as the object store's keys have digits for. An Airflow without task loops has fewer: `flow/repetition.py`."""
 MAX_SEED = 2**32 - 1
 MAX_TRIALS = 100_000
 

@@ -85,6 +85,12 @@ def next_batch(  # noqa: PLR0911, PLR0913 - one return for each rule, one argume
     return Batch(count, left_s)
 
 
+def open_round(history: Sequence[TrialRecord]) -> int:
+    """The round to work on: the first that has a trial without an outcome, else the one after the last."""
+    waiting = [trial.round for trial in history if not trial.outcome_digest]
+    return min(waiting) if waiting else 1 + max((trial.round for trial in history), default=-1)
+
+
 def too_many_failures(history: Sequence[TrialRecord], max_share: float) -> str:
     """Why the study is to stop for its failures, "" if it is not.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hpo_tasks.cli.follow import name_of
 from hpo_tasks.errors import InputError, UnavailableError
 from hpo_tasks.flow.embedded import rest
 from hpo_tasks.flow.embedded.rest import AirflowApi
@@ -144,5 +145,19 @@ def test_only_errors_of_a_log(server: Server) -> None:
     path = "GET /api/v2/dags/hpo_x/dagRuns/mine/taskInstances/prepare/logs/1?map_index=-1"
     server.answers[path] = [(200, {"content": entries})]
     api = AirflowApi(server.url)
-    assert api.log_errors("hpo_x", "mine", "prepare", 1) == ["no file"]
-    assert api.log("hpo_x", "mine", "prepare", 1) == ["Log groups", "fine", "no file", "old style"]
+    task = {"task_id": "prepare", "try_number": 1, "map_index": -1}
+    assert api.log_errors("hpo_x", "mine", task) == ["no file"]
+    assert api.log("hpo_x", "mine", task) == ["Log groups", "fine", "no file", "old style"]
+
+
+def test_the_log_of_a_task_in_a_loop_is_named_by_its_region(server: Server) -> None:
+    """Every iteration has a task of this id and map index."""
+    path = "GET /api/v2/dags/hpo_x/dagRuns/mine/taskInstances/round.train/logs/2?region_id=a-b&region_index=3"
+    server.answers[path] = [(200, {"content": [{"event": "fine"}]})]
+    task = {
+        "task_id": "round.train", "try_number": 2, "map_index": 3, "region_id": "a-b", "region_index": 3,
+        "loop_iteration": {"loop_id": "round", "iteration": 7},
+    }  # fmt: skip
+    assert AirflowApi(server.url).log("hpo_x", "mine", task) == ["fine"]
+    assert name_of(task) == "round.train (iteration 7)"
+    assert name_of({"task_id": "prepare", "loop_iteration": None}) == "prepare"

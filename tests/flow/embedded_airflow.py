@@ -165,14 +165,19 @@ class EmbeddedAirflow:
         )
 
     def tasks(self, dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
-        """Task instances by task id and map index."""
-        found: dict[tuple[str, int], dict[str, Any]] = {}
+        """Task instances by name and map index. Those of a round are named `round_00.ask` whatever their task id is."""
+        rows: list[dict[str, Any]] = []
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         while True:
-            page = self.http.get(path, params={"limit": 100, "offset": len(found)}).raise_for_status().json()
-            found |= {(row["task_id"], row["map_index"]): row for row in page["task_instances"]}
-            if len(found) >= page["total_entries"]:
-                return found
+            page = self.http.get(path, params={"limit": 100, "offset": len(rows)}).raise_for_status().json()
+            rows += page["task_instances"]
+            if len(rows) >= page["total_entries"]:
+                break
+        iterations = [row["loop_iteration"]["iteration"] for row in rows if row.get("loop_iteration")]
+        return {
+            (round_name(row, first=min(iterations, default=0)), row["map_index"] if is_mapped(row) else -1): row
+            for row in rows
+        }
 
     def log(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1
@@ -210,6 +215,17 @@ class EmbeddedAirflow:
     def _found(self, path: str) -> dict[str, Any] | None:
         reply = self.http.get(path)
         return reply.json() if reply.status_code == 200 else None
+
+
+def round_name(row: dict[str, Any], *, first: int) -> str:
+    """The task's id; within a loop what it would be if the rounds were unrolled. `first`: number of the first one."""
+    if not row.get("loop_iteration"):
+        return row["task_id"]
+    return f"round_{row['loop_iteration']['iteration'] - first:02d}.{row['task_id'].rpartition('.')[2]}"
+
+
+def is_mapped(row: dict[str, Any]) -> bool:
+    return row["task_id"].endswith(".train")
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

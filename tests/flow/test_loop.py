@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hpo_tasks.flow.repetition import has_loops, most_rounds
 from hpo_tasks.store import open_store
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
@@ -56,14 +57,14 @@ def test_every_slot_is_recorded_once(airflow, plain):
     assert {trial.state for trial in trials} == {"complete"}
 
 
-def test_rounds_past_the_end_are_skipped(airflow, plain):
-    """The first superfluous ask ends the study; nothing after it starts a process but conclude."""
+def test_nothing_runs_past_the_end(airflow, plain):
+    """The last round's tell ends the study; after it no process starts but conclude's, and in a loop the gate's."""
     tasks = airflow.tasks(*plain)
-    states = {name: row["state"] for (name, _), row in tasks.items()}
-    assert states["round_02.ask"] == "success"
-    later = {state for name, state in states.items() if name > "round_02.ask" and name.startswith("round_")}
-    assert later == {"skipped"}
-    assert states["conclude"] == "success"
+    assert {row["state"] for row in tasks.values()} <= {"success", "skipped"}
+    ran = {name for (name, _), row in tasks.items() if row["state"] == "success"}
+    rounds = {f"round_{number:02d}.{task}" for number in range(2) for task in ("ask", "train", "tell")}
+    gates = {f"round_{number:02d}.gate" for number in range(2)} if has_loops() else set()
+    assert ran == {"prepare", *rounds, *gates, "conclude"}
 
 
 def test_mapped_trials_show_their_parameters(airflow, plain):
@@ -214,16 +215,17 @@ def test_adhoc_takes_a_whole_study(airflow):
     assert len(ledger(airflow).trials(study_of("hpo_adhoc", run_id))) == 4
 
 
-def test_adhoc_refuses_more_than_50_rounds(airflow):
-    """The message names the field."""
+def test_adhoc_refuses_more_rounds_than_it_has(airflow):
+    """The message names the field and the bound: 50 unrolled, 1,000 in a loop."""
     airflow.wait_for_dag("hpo_adhoc")
     study = json.loads((airflow.studies / "plain.json").read_text()) | {
         "batch_size": 1,
-        "budget": {"trials": 51},
+        "budget": {"trials": most_rounds() + 1},
     }
     run_id = airflow.trigger("hpo_adhoc", study=study)
     assert airflow.finish("hpo_adhoc", run_id) == "failed"
-    assert any("budget.trials" in line for line in airflow.log("hpo_adhoc", run_id, "prepare"))
+    expected = f"budget.trials: must be at most {most_rounds()} "
+    assert any(expected in line for line in airflow.log("hpo_adhoc", run_id, "prepare"))
 
 
 def test_a_typo_does_not_burn_the_night(airflow):

@@ -29,7 +29,7 @@ TOP_LEVEL = [
     ("paused: yes", 'paused: must be true or false, got "yes"'),
     ("catchup: true", "catchup: needs a schedule and a start_date: it runs every interval since then"),
     ("max_active_runs: 0", "max_active_runs: must be at least 1, got 0"),
-    ("max_rounds: 51", "max_rounds: must be at most 50, got 51"),
+    ("max_rounds: 1001", "max_rounds: must be at most 1000, got 1001"),
     ("batch_size: 0", "batch_size: must be at least 1, got 0"),
     ("batch_size: 1025", "batch_size: must be at most 1000, got 1025"),
     ("batch_size: true", "batch_size: must be a whole number, got true"),
@@ -126,8 +126,8 @@ REST_OF_STUDY = [
     ('budget: {trials: "10"}', 'budget.trials: must be a whole number, got "10"'),
     ("budget: {trials: 1000000000}", "budget.trials: must be at most 100000, got 1000000000"),
     (
-        "budget: {trials: 100}",
-        "budget.trials: must be at most 50 (50 rounds of batch_size 1), got 100: raise batch_size",
+        "budget: {trials: 1001}",
+        "budget.trials: must be at most 1000 (1000 rounds of batch_size 1), got 1001: raise batch_size",
     ),
     (
         "budget: {trials: 9}\nmax_rounds: 4\nbatch_size: 2",

@@ -151,12 +151,20 @@ def test_a_form_takes_import_paths_from_the_file_or_the_allow_list_only(study, m
 
 
 @pytest.mark.parametrize(
-    ("trials", "batch", "rounds"),
-    [(1, 1, 8), (8, 2, 8), (64, 8, 16), (65, 8, 18), (50, 1, 50), (1000, 100, 20)],
+    ("trials", "batch", "most", "rounds"),
+    [
+        (1, 1, 50, 8),
+        (8, 2, 50, 8),
+        (64, 8, 50, 16),
+        (65, 8, 50, 18),
+        (50, 1, 50, 50),
+        (50, 1, 1000, 100),
+        (1000, 1, 1000, 1000),
+    ],
 )
-def test_a_dag_has_twice_the_rounds_that_the_budget_needs_within_bounds(trials, batch, rounds, study):
-    assert planned_max_rounds(study(budget={"trials": trials}, batch_size=batch)) == rounds
-    assert planned_max_rounds(study(budget={"trials": 1}, max_rounds=3)) == 3
+def test_a_dag_has_twice_the_rounds_that_the_budget_needs_within_bounds(trials, batch, most, rounds, study):
+    assert planned_max_rounds(study(budget={"trials": trials}, batch_size=batch), most=most) == rounds
+    assert planned_max_rounds(study(budget={"trials": 1}, max_rounds=3), most=most) == 3
 
 
 def test_the_form_offers_the_files_values_within_bounds_that_prepare_accepts(study):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cases import failed, record, spec
 
-from hpo_tasks.study.plan import Batch, Finished, next_batch, open_seconds
+from hpo_tasks.study.plan import Batch, Finished, next_batch, open_round, open_seconds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -58,6 +58,18 @@ def test_rounds_can_run_out():
     finished = plan(spec(), good(8), 2, max_rounds=2)
     assert finished.state == "stopped"
     assert "max_rounds" in finished.reason
+
+
+@pytest.mark.parametrize(
+    ("recorded", "waiting", "expected"),
+    [([], [], 0), ([0, 1], [], 2), ([0], [1], 1), ([0, 2], [2, 3], 2), ([3], [1], 1)],
+    ids=["new", "between rounds", "in a round", "two are open", "an old one was left"],
+)
+def test_the_open_round_is_the_first_with_something_to_record(recorded, waiting, expected):
+    """Else the one after the last: what is recorded is never asked again."""
+    history = [record(number, round=round_, outcome_digest="d") for number, round_ in enumerate(recorded)]
+    history += [record(9 + number, round=round_) for number, round_ in enumerate(waiting)]
+    assert open_round(history) == expected
 
 
 @pytest.mark.parametrize(

@@ -96,22 +96,26 @@ class AirflowApi:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> list[str]:
-        """Messages of one task's log."""
-        return [str(entry["event"]) for entry in self._log(dag_id, run_id, task_id, try_number, map_index)]
+    def log(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
+        """Messages in the log of a task instance's newest try.
 
-    def log_errors(
-        self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1
-    ) -> list[str]:
-        """Messages that one task logged as errors."""
-        entries = self._log(dag_id, run_id, task_id, try_number, map_index)
+        Args:
+            dag_id, run_id: the run.
+            task: one of `task_instances`.
+        """
+        return [str(entry["event"]) for entry in self._log(dag_id, run_id, task)]
+
+    def log_errors(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
+        """Those of them that the task logged as errors."""
+        entries = self._log(dag_id, run_id, task)
         return [str(entry["event"]) for entry in entries if entry.get("level") in ("error", "critical")]
 
-    def _log(
-        self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
-    ) -> list[Mapping[str, Any]]:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}?map_index={map_index}"
-        content = self._call("GET", path)["content"]
+    def _log(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        place = f"map_index={task['map_index']}"
+        if "region_id" in task:  # from Airflow 3.4 on; within a loop the map index alone is ambiguous
+            place = f"region_id={task['region_id']}&region_index={task['region_index']}"
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        content = self._call("GET", f"{path}?{place}")["content"]
         return [entry if isinstance(entry, Mapping) else {"event": entry} for entry in content]
 
     def _log_in(self) -> None:

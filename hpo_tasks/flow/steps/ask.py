@@ -7,22 +7,30 @@ from hpo_tasks.flow.steps.batch import Configuration, RoundBatch, write_batch
 from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.study.ledger import Ledger
-from hpo_tasks.study.plan import Batch, Finished
+from hpo_tasks.study.plan import Batch, Finished, open_round
 from hpo_tasks.study.records import TrialRecord
 
 log = logging.getLogger(__name__)
 
 
 def ask(
-    study: OpenStudy, ledger: Ledger, round_: int, *, clock: Callable[[], Moment] = Moment.now
+    study: OpenStudy, ledger: Ledger, round_: int | None, *, clock: Callable[[], Moment] = Moment.now
 ) -> RoundBatch | Finished:
     """The round's configurations, the same ones however often it is asked, or why there is no such round.
+
+    Args:
+        study: the study.
+        ledger: where the trials are created.
+        round_: the round's number; None: the round that the ledger has open.
+        clock: Unix seconds.
 
     Raises:
         InputError: nothing in the search space satisfies the constraints.
         UnavailableError: the study database or the store does not answer.
     """
     pin = study.pin
+    if round_ is None:
+        round_ = open_round(ledger.trials(pin.study))
     plan = plan_round(study, ledger, round_)
     if isinstance(plan, Finished):
         return _finish(study, ledger, round_, plan)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo_tasks.errors import ConflictError, IntegrityError, Problem, SpecError
+from hpo_tasks.flow.repetition import check_rounds
 from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps.best import previous_best
 from hpo_tasks.flow.steps.code import archive, copy_code
@@ -93,30 +94,6 @@ def prepare(spec: StudySpec, run: RunIdentity, site: Site) -> Pin:
         "study %s: %s, %d trials in batches of %d", study, spec.name, spec.budget.trials, spec.batch_size
     )
     return pinned
-
-
-def check_rounds(spec: StudySpec, max_rounds: int) -> None:
-    """Refuse a spec that needs more rounds than the DAG has.
-
-    Raises:
-        SpecError: names `max_rounds` or `budget.trials`.
-    """
-    problems = []
-    if spec.max_rounds is not None and spec.max_rounds > max_rounds:
-        problems.append(
-            Problem("max_rounds", f"must be at most {max_rounds} in this DAG, got {spec.max_rounds}")
-        )
-    most = max_rounds * spec.batch_size
-    if spec.budget.trials > most:
-        problems.append(
-            Problem(
-                "budget.trials",
-                f"must be at most {most} ({max_rounds} rounds of {spec.batch_size}), got {spec.budget.trials}; "
-                "raise batch_size",
-            )
-        )
-    if problems:
-        raise SpecError(problems)
 
 
 def _code_folder(named: str | None, base: Path | None) -> Path:

@@ -21,11 +21,12 @@ class StudyHandle(TypedDict):
 
 
 class TrainWork(StudyHandle):
-    """What `ask` hands to one train task: where the study lies, and which slots of the round are its own.
+    """What `ask` hands to one train task: where the study lies, the round, and which of its slots are its own.
 
     The whole handle again, so that a train task has to ask Airflow for one thing only.
     """
 
+    round: int
     slots: list[int]
 
 

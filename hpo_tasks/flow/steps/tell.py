@@ -3,12 +3,17 @@
 import logging
 
 from hpo_tasks.flow.steps import attempts
+from hpo_tasks.flow.steps.ask import plan_round
 from hpo_tasks.flow.steps.batch import read_batch
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.train import OpenTrial, TrialRun
 from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.plan import Finished, open_round
 from hpo_tasks.study.records import TellReport
 from hpo_tasks.trial.contract import Outcome
+
+MAX_REASON_BYTES = 400
+"""Airflow refuses a loop's reason of more than 512 bytes, which it counts after it has masked secrets in it."""
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,14 @@ def tell(study: OpenStudy, ledger: Ledger, round_: int, open_trial: OpenTrial) -
         if outcome.cls != "complete":
             log.warning("slot %d: %s: %s", outcome.slot, outcome.cls, outcome.reason)
     return report
+
+
+def end_of(study: OpenStudy, ledger: Ledger) -> str | None:
+    """Why no round follows, at most 400 bytes of text; None if one does."""
+    plan = plan_round(study, ledger, open_round(ledger.trials(study.pin.study)))
+    if not isinstance(plan, Finished):
+        return None
+    return plan.reason.replace("\0", "").encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def _outcome(trial: TrialRun) -> Outcome:

@@ -16,7 +16,7 @@ from hpo_tasks.flow.steps.conclude import conclude
 from hpo_tasks.flow.steps.local import open_trial, tidy
 from hpo_tasks.flow.steps.prepare import RunIdentity, Site, prepare
 from hpo_tasks.flow.steps.run import open_study
-from hpo_tasks.flow.steps.tell import tell
+from hpo_tasks.flow.steps.tell import end_of, tell
 from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.spec import Trust, validate
 from hpo_tasks.store import open_store
@@ -69,9 +69,10 @@ class Jobs:
 
 
 class Runs:
-    """Runs studies as a DAG would, one task after the other."""
+    """Runs studies as a DAG would, one task after the other: rounds with numbers (unrolled), or as they come (a loop)."""
 
-    def __init__(self, folder, store=None):
+    def __init__(self, folder, store=None, *, numbered=True):
+        self.numbered = numbered
         (folder / "store").mkdir(exist_ok=True)
         self.store = store or open_store(str(folder / "store"))
         self.deployment = Deployment(
@@ -102,22 +103,24 @@ class Runs:
             lambda batch, slot: TrialRun(study, batch, slot, backend, {}, 1, sleep=lambda _: None)
         )
         for round_ in range(rounds):
-            batch = ask(study, self.ledger, round_)
+            batch = ask(study, self.ledger, round_ if self.numbered else None)
             if isinstance(batch, Finished):
                 break
             for row in batch.configurations:
                 opened(batch, row.slot).until_decided()
-            tell(study, self.ledger, round_, opened)
+            tell(study, self.ledger, batch.round, opened)
+            if end_of(study, self.ledger):
+                break
         return study, conclude(study, self.ledger, opened)
 
     def trials(self, study):
         return self.ledger.trials(study.pin.study)
 
 
-@pytest.fixture
-def runs(tmp_path):
+@pytest.fixture(params=["unrolled", "loop"])
+def runs(request, tmp_path):
     """A folder store and a SQLite ledger."""
-    return Runs(tmp_path)
+    return Runs(tmp_path, numbered=request.param == "unrolled")
 
 
 def test_exactly_the_budget_is_started(runs):
@@ -181,6 +184,41 @@ def test_an_undecided_trial_fails_the_run_and_is_resumed(runs):
     assert conclusion.state == "complete"
     assert {t.state for t in runs.trials(study)} == {"complete"}
     assert len(runs.trained) == len(set(runs.trained)) == 6
+
+
+def test_a_loop_that_is_cleared_goes_on_where_the_ledger_is(runs):
+    """Whichever pass of the loop is run again: the open round is asked, the same way, until the study is at its end."""
+    study = runs.prepare()
+    backend = Jobs(runs.store, runs.judge)
+
+    def opened(batch, slot):
+        return TrialRun(study, batch, slot, backend, {}, 1, sleep=lambda _: None)
+
+    first = ask(study, runs.ledger, None)
+    assert ask(study, runs.ledger, None).configurations == first.configurations
+    opened(first, 0).until_decided()
+    conclude(study, runs.ledger, opened)  # the run failed here
+    assert ask(study, runs.ledger, None).configurations == first.configurations
+    tell(study, runs.ledger, 0, opened)
+    assert end_of(study, runs.ledger) is None
+    second = ask(study, runs.ledger, None)
+    assert (second.round, len(second.configurations)) == (1, 3)
+    tell(study, runs.ledger, 0, opened)  # an earlier pass, cleared meanwhile
+    assert end_of(study, runs.ledger) is None
+    tell(study, runs.ledger, 1, opened)
+    assert "6 trials" in end_of(study, runs.ledger)
+    assert isinstance(ask(study, runs.ledger, None), Finished)
+
+
+def test_the_reason_of_the_end_is_short_enough_for_airflow(runs):
+    """Airflow fails a loop's gate whose reason is longer than 512 bytes of UTF-8."""
+
+    def judge(_):
+        return {"cls": "user_error", "reason": "ä" * 1000}
+
+    study, conclusion = runs.run(judge)
+    assert conclusion.state == "failed"
+    assert 300 < len(end_of(study, runs.ledger).encode()) <= 400
 
 
 def test_the_budget_may_grow_under_the_same_epoch(runs):
