@@ -31,7 +31,9 @@ def with_rounds(spec: StudySpec, *, source: str = "") -> StudySpec:
         SpecError: it needs more than there may be; names `max_rounds` or `budget.trials`, and `source`.
     """
     rounds = planned_max_rounds(spec)
-    if rounds > MAX_UNROLLED_ROUNDS:  # else it does not matter what this Airflow can do, and to ask takes a second
+    if (
+        rounds > MAX_UNROLLED_ROUNDS
+    ):  # else it does not matter what this Airflow can do, and to ask takes a second
         most = most_rounds()
         check_rounds(spec, most, source=source)
         rounds = planned_max_rounds(spec, most=most)

@@ -84,7 +84,7 @@ def round_body(group: str, *, round_: int | None, slots: int, later: Sequence[st
 
 def gate(*, loop: Any) -> Any:
     """Ends the loop when tell has found the study at its end. Airflow shows the reason beside the iteration."""
-    from airflow.sdk import LoopDecision
+    from airflow.sdk import LoopDecision  # type: ignore[attr-defined,unused-ignore]  # from 3.4 on
 
     end = loop.result["end"]
     return LoopDecision(stop=end is not None, reason=end)

@@ -26,8 +26,8 @@ def airflow(tmp_path_factory, s3):
         {"conn_type": "aws", "login": ACCESS_KEY, "password": SECRET_KEY,
          "extra": {"endpoint_url": s3.endpoint, "region_name": "us-east-1"}}
     )  # fmt: skip
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

@@ -174,10 +174,7 @@ class EmbeddedAirflow:
             if len(rows) >= page["total_entries"]:
                 break
         iterations = [row["loop_iteration"]["iteration"] for row in rows if row.get("loop_iteration")]
-        return {
-            (round_name(row, first=min(iterations, default=0)), row["map_index"] if is_mapped(row) else -1): row
-            for row in rows
-        }
+        return {(round_name(row, first=min(iterations, default=0)), row["map_index"]): row for row in rows}
 
     def log(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1
@@ -222,10 +219,6 @@ def round_name(row: dict[str, Any], *, first: int) -> str:
     if not row.get("loop_iteration"):
         return row["task_id"]
     return f"round_{row['loop_iteration']['iteration'] - first:02d}.{row['task_id'].rpartition('.')[2]}"
-
-
-def is_mapped(row: dict[str, Any]) -> bool:
-    return row["task_id"].endswith(".train")
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def airflow(tmp_path_factory):
     server.write(
         "gated", batch_size=2, budget={"trials": 2}, trial={"env": {"GATE": str(server.dags.parent / "gate")}}
     )
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

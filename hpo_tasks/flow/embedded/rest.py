@@ -97,12 +97,7 @@ class AirflowApi:
                 return found
 
     def log(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
-        """Messages in the log of a task instance's newest try.
-
-        Args:
-            dag_id, run_id: the run.
-            task: one of `task_instances`.
-        """
+        """Messages in the log of the newest try of a task, which is one of `task_instances`."""
         return [str(entry["event"]) for entry in self._log(dag_id, run_id, task)]
 
     def log_errors(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
