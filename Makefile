@@ -74,7 +74,7 @@ lock-peers: $(READY)  ## resolve the peers' dependencies anew, with our versions
 	done
 # The newest Airflow with task loops, in an environment of its own. The tests are the same ones: those that need Airflow.
 NEXT := .venv-airflow-3.4
-NEXT_TESTS ?= tests/flow tests/cli tests/study/test_plan.py
+NEXT_TESTS ?= tests/flow tests/cli
 
 $(NEXT)/.ready: requirements-airflow-3.4.lock pyproject.toml | $(READY)
 	@test -x $(NEXT)/bin/python || $(BIN)/python -m venv $(NEXT)

@@ -83,10 +83,13 @@ def round_body(group: str, *, round_: int | None, slots: int, later: Sequence[st
 
 
 def gate(*, loop: Any) -> Any:
-    """Ends the loop when tell has found the study at its end. Airflow shows the reason beside the iteration."""
+    """Ends the loop when tell has found the study at its end. Airflow shows the reason beside the iteration.
+
+    A tell that was marked as a success by hand has no result: the next ask finds out.
+    """
     from airflow.sdk import LoopDecision  # type: ignore[attr-defined,unused-ignore]  # from 3.4 on
 
-    end = loop.result["end"]
+    end = (loop.result or {}).get("end")
     return LoopDecision(stop=end is not None, reason=end)
 
 
@@ -101,8 +104,8 @@ def task_ids(group: str) -> list[str]:
 def _looped(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperator:
     """One task group that repeats. Returns the task that `conclude` follows; Airflow puts the loop's gate in its place.
 
-    Which iteration it is plays no part: its number begins at 0 or at 1, depending on Airflow's version, and a clear
-    leads to another pass over the same rounds.
+    Which iteration it is plays no part: its number begins at 0 or at 1, depending on Airflow's version, and after a
+    clear the study may be further on than the loop.
     """
     made: list[Round] = []
 

@@ -92,12 +92,20 @@ class Decision(NamedTuple):
     reason: str | None
 
 
-@pytest.mark.parametrize("end", [None, "all 8 trials of the budget are recorded"])
-def test_the_gate_ends_the_loop_with_the_reason_that_tell_gave(end, monkeypatch):
+@pytest.mark.parametrize(
+    ("told", "end"),
+    [
+        ({"round": 3, "end": None}, None),
+        ({"round": 3, "end": "the budget is used"}, "the budget is used"),
+        (None, None),
+    ],
+    ids=["goes on", "at its end", "marked by hand"],
+)
+def test_the_gate_ends_the_loop_with_the_reason_that_tell_gave(told, end, monkeypatch):
     """It looks at nothing else: not at the iteration's number, which depends on Airflow's version."""
     if not has_loops():
         monkeypatch.setattr(airflow.sdk, "LoopDecision", Decision, raising=False)
-    decision = gate(loop=SimpleNamespace(result={"round": 3, "told": 2, "already": 0, "end": end}))
+    decision = gate(loop=SimpleNamespace(result=told))
     assert (decision.stop, decision.reason) == (end is not None, end)
 
 
