@@ -81,3 +81,14 @@ def test_nothing_in_a_file_is_obeyed_by_the_terminal(hpo: Hpo, tmp_path: Path) -
     assert "\x1b" not in ended.out
     assert "\u202e" not in ended.out
     assert "[red]" in ended.out
+
+
+def test_rounds_are_checked_against_the_airflow_at_hand(
+    hpo: Hpo, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is good where rounds run in a loop."""
+    good.write_text(json.dumps({**SPEC, "max_rounds": 60}))
+    monkeypatch.setenv("HPO_UNROLL_ROUNDS", "1")
+    ended = hpo("validate", good)
+    assert ended.code == 2
+    assert ended.out.startswith("max_rounds: must be at most 50 where rounds are unrolled")
