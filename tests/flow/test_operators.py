@@ -15,7 +15,9 @@ from hpo_tasks.flow.operators import (
     is_taken_away,
 )
 
-WORK = [{"study": "s", "store": "/nowhere", "connection": None, "round": 4, "slots": [slot]} for slot in (3, 4)]
+WORK = [
+    {"study": "s", "store": "/nowhere", "connection": None, "round": 4, "slots": [slot]} for slot in (3, 4)
+]
 
 
 class TaskInstance:
