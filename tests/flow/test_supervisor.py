@@ -108,3 +108,11 @@ def test_without_trials_there_is_nothing_to_end(tmp_path):
     home.create()
     end_trials(home)
     assert LocalBackend(home.store, home.jobs).running() == []
+
+
+def test_a_supervisor_that_ends_is_not_waited_for(monkeypatch, tmp_path):
+    """One that has not got as far as its lock is: a busy machine takes its time."""
+    monkeypatch.setattr(control.sys, "executable", "/bin/false")
+    monkeypatch.setattr(control, "START_TIMEOUT_S", 10_000.0)
+    with pytest.raises(control.StartError, match="did not start"):
+        control.start(Home(tmp_path / "home"))
