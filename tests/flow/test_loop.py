@@ -299,8 +299,8 @@ def create_backfill(airflow, dag_id, behaviour):
 
     def made():
         reply = airflow.http.post("/backfills", json=body)
-        # SQLite was busy. Airflow's own word is to try again, and what it has begun by then it refuses to make twice.
-        return None if reply.status_code == 503 else reply.raise_for_status().json()["id"]
+        # SQLite was busy (3.3 says 503, 3.4 also 500): try again; what has begun by then Airflow refuses to make twice.
+        return None if reply.status_code in (500, 503) else reply.raise_for_status().json()["id"]
 
     return until(made, what=f"a backfill of {dag_id}")
 
