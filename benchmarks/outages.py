@@ -64,6 +64,7 @@ def _run(name: str, seconds: float) -> bool:
     seen |= {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores, {platform.platform()}",
+        "load": round(os.getloadavg()[1], 1),
         "whole_s": round(time.monotonic() - began),
     }
     _keep(name, seen)
