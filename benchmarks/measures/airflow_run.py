@@ -1,6 +1,8 @@
 """An embedded Airflow to measure on, and what one DAG run left behind in it."""
 
 import json
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -98,6 +100,7 @@ def airflow(cores: int | None = None) -> Iterator[EmbeddedAirflow]:
     Args:
         cores: set up for a machine with so many processors; None: for this one.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that an Airflow does not outlive its benchmark
     with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder, ExitStack() as stack:
         if cores is not None:
             stack.enter_context(patch.object(home, "cores", lambda: cores))

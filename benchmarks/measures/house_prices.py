@@ -154,6 +154,7 @@ def _ours(
             "trainer": trial["trainer"],
             "inputs": {"train": TABLE},
             "options": options,
+            "timeout": trial["timeout"],
             "resources": {"threads": shape.threads, "memory": "4GiB"},
         },
         "backend": {"slots": shape.slots},
@@ -161,8 +162,10 @@ def _ours(
     with cpu_use() as used:
         measured = run(started, f"house_prices_{stem}", **changes)
     outcomes = measured.outcomes()
-    if [outcome["class"] for outcome in outcomes] != ["complete"] * len(configurations):
-        raise RuntimeError(f"{stem}: not every trial is complete")
+    if failed := [outcome for outcome in outcomes if outcome["class"] != "complete"]:
+        raise RuntimeError(f"{stem}: {len(failed)} trials failed, the first: {failed[0]['reason']}")
+    if len(outcomes) != len(configurations):
+        raise RuntimeError(f"{stem}: {len(outcomes)} outcomes of {len(configurations)} trials")
     row = {
         "wall_s": round(measured.wall_s, 3),
         "cpu_share": used["cpu_share"],
