@@ -112,14 +112,12 @@ class TrialRun:
             if view.number:
                 self.backend.stop(request.job, grace_s=request.grace_s)
                 self._collect(request)
-            report = view.report or self._last_words(request) or attempts.verdict(request, "infra", reason)
+            last = attempts.newest_attempt(self.study.store, request)
+            if last.number > view.number:
+                continue  # a process of its train task that is not dead has launched it meanwhile
+            report = view.report or _last_words(last) or attempts.verdict(request, "infra", reason)
             attempts.commit(self.study.store, replace(report, attempts=view.number))
         return outcome
-
-    def _last_words(self, request: Request) -> Outcome | None:
-        """What the job reported just before it was stopped; that we stopped it is no news."""
-        report = attempts.newest_attempt(self.study.store, request).report
-        return None if report is None or report.cls == "interrupted" else report
 
     def end_job(self, *, grace_s: float | None = None) -> None:
         """Stop the job of an undecided trial, if it has one, without deciding the trial.
@@ -160,15 +158,17 @@ class TrialRun:
 
     def _view(self, request: Request) -> AttemptView:
         view = attempts.newest_attempt(self.study.store, request)
-        if view.number == 0 or view.report is not None:
-            return view
-        named = self.request(view.number)
-        status = self.backend.poll([named.job])[named.job]
-        if status.state == "ended":
-            # The job may have written its report or outcome just before it ended: look after it is known to be dead.
-            self._collect(named)
-            view = attempts.newest_attempt(self.study.store, request)
-        return replace(view, job=status.state, ended_as=status.cls, ended_because=status.reason)
+        while view.number and view.report is None:
+            named = self.request(view.number)
+            status = self.backend.poll([named.job])[named.job]
+            seen = view
+            if status.state == "ended":
+                # The job may have written its report or outcome just before it ended: look after it is known to be dead.
+                self._collect(named)
+                view = attempts.newest_attempt(self.study.store, request)
+            if view.number == seen.number:  # else another process has launched the next one, which may well live
+                return replace(view, job=status.state, ended_as=status.cls, ended_because=status.reason)
+        return view
 
     def _launch(self, request: Request) -> None:
         key = attempts.request_key(request)
@@ -210,6 +210,11 @@ class TrialRun:
     def _collect(self, request: Request) -> None:
         if self.staging is not None:
             self.staging.collect(request)
+
+
+def _last_words(view: AttemptView) -> Outcome | None:
+    """What the job reported just before it was stopped; that we stopped it is no news."""
+    return None if view.report is None or view.report.cls == "interrupted" else view.report
 
 
 def _program(spec: StudySpec) -> dict[str, Any]:

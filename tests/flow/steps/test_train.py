@@ -78,6 +78,44 @@ def test_a_retry_adopts_the_running_job(study, store):
     assert len(backend.submitted) == 1
 
 
+def test_a_late_look_declares_no_newer_attempt_dead(study, store):
+    """A process was stopped (SIGSTOP) while it polled attempt 1; another has launched attempt 2 meanwhile."""
+    backend = ScriptedBackend(vanishes, lambda _: JobStatus("running"))
+    zombie, other = trial_of(study, backend), trial_of(study, backend)
+    zombie.advance()
+
+    def stopped_while_it_polls(jobs):
+        zombie.backend.poll = poll
+        found = poll(jobs)
+        while len(backend.submitted) < 2:
+            other.advance()
+        return found
+
+    poll = backend.poll
+    backend.poll = stopped_while_it_polls
+    zombie.advance()
+    assert [request.attempt for request in backend.submitted] == [1, 2]
+    assert attempts.newest_attempt(store, other.request(1)).report is None
+
+
+def test_an_attempt_that_is_launched_while_the_trial_is_given_up_is_stopped_too(study, store):
+    """Its train task was believed to be dead, and was not."""
+    backend = ScriptedBackend(reports(store, "interrupted"), lambda _: JobStatus("running"))
+    zombie, tell = trial_of(study, backend), trial_of(study, backend)
+    zombie.advance()
+    stop = backend.stop
+
+    def meanwhile(job, *, grace_s):
+        stop(job, grace_s=grace_s)
+        if len(backend.submitted) < 2:
+            zombie.advance()
+
+    backend.stop = meanwhile
+    outcome = tell.give_up("its train task is gone")
+    assert backend.stopped == [request.job for request in backend.submitted]
+    assert (len(backend.submitted), outcome.attempts) == (2, 2)
+
+
 def test_infra_earns_new_attempts_up_to_the_limit(study, store):
     """Three attempts, then the trial is decided as infra with what the last one said."""
     backend = ScriptedBackend(vanishes, reports(store, "interrupted"), vanishes)
