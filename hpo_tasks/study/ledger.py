@@ -4,6 +4,7 @@ Any call may be killed at any instant and repeated, by any number of processes a
 this from a DAG file.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -149,6 +150,7 @@ class Ledger:
             there = {slot for (number, slot) in read.live(trials) if number == round_}
             # Before the trials: a retry that finds all of them does not propose again.
             self._note_opening(stored, round_, proposals)
+            self._at("ask.noted")
             for slot, proposal in enumerate(proposals.batch):
                 if slot not in there:
                     lock.confirm()
@@ -202,6 +204,7 @@ class Ledger:
             note["opened"].append(write.now(connection).isoformat())
         note["sampler"] |= proposals.study_attrs
         note["exhausted"] |= proposals.exhausted
+        note["size"] = max(note.get("size", 0), len(proposals.batch))
         self._database.optuna.set_study_system_attr(stored.row, f"{tables.ROUND}{round_}", note)
 
     def _sweep(self, trials: Sequence[StoredTrial]) -> None:
@@ -269,6 +272,7 @@ class Ledger:
         """End the study: what is still running is recorded as failed with class `stopped`, until an outcome comes."""
         with self._locked(study) as lock:
             stored = self._get(study)
+            self._sweep(self._trials(stored))  # no ask comes any more that would do it
             for trial in self._trials(stored):
                 if trial.state == "running":
                     lock.confirm()
@@ -277,18 +281,30 @@ class Ledger:
                 before = read.study_attributes(connection, stored.row).get(tables.STATE, {})
                 now = {"state": state, "reason": reason, "at": write.now(connection).isoformat()}
             if (before.get("state"), before.get("reason")) != (state, reason):
+                lock.confirm()
                 self._database.optuna.set_study_user_attr(stored.row, tables.STATE, now)
 
-    def reopen(self, study: str) -> None:
-        """Let a closed study go on: trials that were only closed run again, those with an outcome stay."""
+    def reopen(self, study: str, round_: int) -> None:
+        """Let a closed study go on: trials that were only closed run again, those with an outcome stay.
+
+        Args:
+            study: id of a created study.
+            round_: the round that is to take place. If all its trials have an outcome, the study stays as it is: whoever
+                asks for such a round repeats what was done, perhaps long after the study's end.
+        """
         with self._locked(study) as lock:
             stored = self._get(study)
-            for trial in read.live(self._trials(stored)).values():
+            live = read.live(self._trials(stored))
+            digests = [_record(trial).outcome_digest for (number, _), trial in live.items() if number == round_]
+            if digests and all(digests):
+                return
+            for trial in live.values():
                 if trial.state == "failed" and _record(trial).outcome_digest == "":
                     lock.confirm()
                     with self._database.writing() as connection:
                         write.run_again(connection, trial.row)
             state = {"state": "running", "reason": "", "at": None}
+            lock.confirm()
             self._database.optuna.set_study_user_attr(stored.row, tables.STATE, state)
 
     def delete(self, study: str) -> bool:
@@ -313,7 +329,12 @@ class Ledger:
             metric = stored.header.objectives[0].metric
             value = best[0].values[metric] if best and best[0].values else None
             first = (best[0].number, value) if value is not None else None
-            return read.study_record(attributes, summary.counts(trials), first, noted)
+            # Noted before the round's trials are created: until all of them are, there is something left to try.
+            created = Counter(trial.round for trial in trials)
+            exhausted = any(note["exhausted"] and created[n] >= note.get("size", 0) for n, note in noted.items())
+            return read.study_record(
+                attributes, summary.counts(trials), first, noted=noted, exhausted=exhausted
+            )
 
     def studies(self, *, dag_id: str | None = None) -> list[StudyRecord]:
         """All studies, newest first.

@@ -58,7 +58,10 @@ def stored_study(connection: Connection, study: str) -> StoredStudy | None:
 
 
 def rounds(connection: Connection, row: int) -> dict[int, dict[str, Any]]:
-    """What ask noted of each round: `opened` (moments), `sampler` (attributes it changed), `exhausted`."""
+    """What ask noted of each round.
+
+    `opened` (moments), `sampler` (attributes it changed), `exhausted`, and `size`: how many trials it was to create.
+    """
     attrs = tables.study_system_attributes
     found = connection.execute(
         select(attrs.c.key, attrs.c.value_json).where(
@@ -134,7 +137,9 @@ def study_record(
     attributes: Mapping[str, Any],
     counts: Mapping[TrialState, int],
     best: tuple[int, float] | None,
+    *,
     noted: Mapping[int, Mapping[str, Any]] | None = None,
+    exhausted: bool = False,
 ) -> StudyRecord:
     """A study from its attributes.
 
@@ -143,6 +148,7 @@ def study_record(
         counts: trials by state.
         best: number and value of the best feasible trial by the first objective.
         noted: see `rounds`.
+        exhausted: there is no configuration left to try.
     """
     header = header_from(attributes[tables.HEADER])
     state = attributes.get(tables.STATE) or {"state": "running", "reason": "", "at": None}
@@ -156,7 +162,7 @@ def study_record(
         counts=counts,
         best_number=best[0] if best and single else None,
         best_value=best[1] if best and single else None,
-        exhausted=any(note["exhausted"] for note in (noted or {}).values()),
+        exhausted=exhausted,
         openings={
             number: tuple(datetime.fromisoformat(moment) for moment in note["opened"])
             for number, note in (noted or {}).items()

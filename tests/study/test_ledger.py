@@ -10,7 +10,7 @@ from cases import CONDITIONAL, STUDY, header, outcome, spec
 
 from hpo_tasks.errors import ConflictError, InputError, IntegrityError
 from hpo_tasks.study import ledger as ledger_module
-from hpo_tasks.study import tables, write
+from hpo_tasks.study import read, tables, write
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Batch, Finished
 from hpo_tasks.trial.layout import SlotKey
@@ -255,11 +255,33 @@ def test_close_leaves_nothing_running_and_reopen_goes_on(ledger):
         {"complete": 1, "failed": 3},
     )
     assert {t.cls for t in ledger.trials(STUDY)[1:]} == {"stopped"}
-    ledger.reopen(STUDY)
+    ledger.reopen(STUDY, 0)
     again = ledger.study(STUDY)
     assert (again.state, again.counts, again.ended_at) == ("running", {"complete": 1, "running": 3}, None)
     assert ledger.ask(STUDY, of, 0, 4) == asked
     assert ledger.tell(STUDY, [outcome(a) for a in asked]).told == keys(1, 2, 3)
+
+
+def test_a_round_that_is_recorded_opens_no_closed_study(ledger):
+    """An ask that was stopped (SIGSTOP) and goes on after the study's end repeats what was done, and changes nothing."""
+    _, asked = study_with_a_round(ledger)
+    ledger.tell(STUDY, [outcome(a) for a in asked])
+    ledger.close(STUDY, "complete", "all are recorded")
+    ledger.reopen(STUDY, 0)
+    assert ledger.study(STUDY).state == "complete"
+
+
+def test_the_close_sweeps_what_a_late_ask_left(ledger, monkeypatch):
+    """Killed between its create and its sweep, after all other asks: the duplicate is not counted."""
+    of, asked = study_with_a_round(ledger)
+    ledger.tell(STUDY, [outcome(a) for a in asked])
+    with monkeypatch.context() as patch:
+        patch.setattr(read, "live", lambda _: {})  # it looked before the others had created theirs
+        patch.setattr(ledger, "_sweep", lambda _: None)
+        ledger.ask(STUDY, of, 0, 4)
+    ledger.close(STUDY, "complete", "all are recorded")
+    assert ledger.study(STUDY).counts == {"complete": 4}
+    assert [listed.counts for listed in ledger.studies()] == [{"complete": 4}]
 
 
 def test_an_outcome_that_comes_after_the_close_is_not_lost(ledger):
@@ -270,7 +292,7 @@ def test_an_outcome_that_comes_after_the_close_is_not_lost(ledger):
     report = ledger.tell(STUDY, [told, outcome(asked[1])])
     assert (report.already, report.told) == (keys(0), keys(1))
     assert [trial.cls for trial in ledger.trials(STUDY)] == ["oom", "complete", "stopped", "stopped"]
-    ledger.reopen(STUDY)
+    ledger.reopen(STUDY, 0)
     assert [trial.state for trial in ledger.trials(STUDY)] == ["failed", "complete", "running", "running"]
 
 
@@ -297,6 +319,23 @@ def test_an_exhausted_space_ends_the_study(ledger):
     assert finished == Finished("complete", "the space is exhausted: 6 trials are all there are")
     assert ledger.ask(STUDY, of, 2, 4) == []
     assert ledger.next_batch(STUDY, of, round_=1, max_rounds=50).count == 2
+
+
+def test_an_ask_that_dies_before_it_creates_the_last_trials_does_not_exhaust_the_space(ledger, url):
+    """It has noted that there are no others than these; these are still to be tried."""
+
+    def die(step):
+        if step == "ask.noted":
+            raise KeyboardInterrupt
+
+    of = spec(search={"a": {"type": "int", "low": 0, "high": 5}}, budget={"trials": 100})
+    ledger.create(header(of))
+    ledger.tell(STUDY, [outcome(a, values={"loss": 1.0}) for a in ledger.ask(STUDY, of, 0, 4)])
+    with Ledger(url, at=die) as dying, pytest.raises(KeyboardInterrupt):
+        dying.ask(STUDY, of, 1, 4)
+    assert isinstance(ledger.next_batch(STUDY, of, round_=1, max_rounds=50), Batch)
+    assert len(ledger.ask(STUDY, of, 1, 4)) == 2
+    assert isinstance(ledger.next_batch(STUDY, of, round_=2, max_rounds=50), Finished)
 
 
 def test_the_wall_clock_counts_from_what_is_stored(ledger):

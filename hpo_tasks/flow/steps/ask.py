@@ -1,14 +1,13 @@
 """Ask: plan the round, let the ledger hand out its configurations, write them down for the train tasks."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from hpo_tasks.flow.steps.batch import Configuration, RoundBatch, write_batch
 from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Batch, Finished, open_round
-from hpo_tasks.study.records import TrialRecord
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +33,7 @@ def ask(
     plan = plan_round(study, ledger, round_)
     if isinstance(plan, Finished):
         return _finish(study, ledger, round_, plan)
-    if _has_work(ledger.trials(pin.study), round_):
-        ledger.reopen(pin.study)
+    ledger.reopen(pin.study, round_)
     asked = ledger.ask(pin.study, pin.spec, round_, plan.count, initial=pin.initial)
     if not asked:
         return _finish(study, ledger, round_, plan_round(study, ledger, round_))
@@ -53,12 +51,6 @@ def plan_round(study: OpenStudy, ledger: Ledger, round_: int) -> Batch | Finishe
     """What the plan says of this round, with what the ledger holds now."""
     pin = study.pin
     return ledger.next_batch(pin.study, pin.spec, round_=round_, max_rounds=pin.max_rounds)
-
-
-def _has_work(history: Sequence[TrialRecord], round_: int) -> bool:
-    """Whether the round is new or has a trial without an outcome: then a closed study goes on."""
-    asked_before = [trial for trial in history if trial.round == round_]
-    return not asked_before or any(not trial.outcome_digest for trial in asked_before)
 
 
 def _finish(study: OpenStudy, ledger: Ledger, round_: int, plan: Batch | Finished) -> Finished:
