@@ -54,6 +54,7 @@ outages: $(READY)  ## outages of ten minutes on a real Airflow (about an hour; r
 	@$(BIN)/python tests/install_servers.py
 	@apt-get install --yes --quiet libfaketime > /dev/null
 	$(BIN)/python benchmarks/outages.py
+
 bench: $(READY)  ## measure speed, write benchmarks/results.json (a quarter of an hour; QUICK=1: small sizes)
 	@$(BIN)/python tests/install_servers.py
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
@@ -86,6 +87,9 @@ test-airflow-3.4: $(NEXT)/.ready  ## the tests that need Airflow, on the newest 
 	@$(BIN)/python tests/install_servers.py
 	$(NEXT)/bin/pytest $(NEXT_TESTS)
 
+simulate: $(READY)  ## 100,000 simulated histories with faults; figures to benchmarks/simulator.json
+	$(BIN)/python -m tests.simulator --histories 100000 --seed 1 --bugs --write
+
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -c constraints-airflow-3.4.txt pyproject.toml -o requirements-airflow-3.4.lock
@@ -94,4 +98,4 @@ lock: $(READY)  ## resolve the dependencies anew
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races outages lock wheel bench bench-peers lock-peers readme-figures test-airflow-3.4
+.PHONY: help setup demo up down lint test test-gp races outages simulate lock wheel bench bench-peers lock-peers readme-figures test-airflow-3.4

@@ -295,7 +295,9 @@ class Ledger:
         with self._locked(study) as lock:
             stored = self._get(study)
             live = read.live(self._trials(stored))
-            digests = [_record(trial).outcome_digest for (number, _), trial in live.items() if number == round_]
+            digests = [
+                _record(trial).outcome_digest for (number, _), trial in live.items() if number == round_
+            ]
             if digests and all(digests):
                 return
             for trial in live.values():
@@ -331,7 +333,9 @@ class Ledger:
             first = (best[0].number, value) if value is not None else None
             # Noted before the round's trials are created: until all of them are, there is something left to try.
             created = Counter(trial.round for trial in trials)
-            exhausted = any(note["exhausted"] and created[n] >= note.get("size", 0) for n, note in noted.items())
+            exhausted = any(
+                note["exhausted"] and created[n] >= note.get("size", 0) for n, note in noted.items()
+            )
             return read.study_record(
                 attributes, summary.counts(trials), first, noted=noted, exhausted=exhausted
             )

@@ -166,7 +166,9 @@ class TrialRun:
                 # The job may have written its report or outcome just before it ended: look after it is known to be dead.
                 self._collect(named)
                 view = attempts.newest_attempt(self.study.store, request)
-            if view.number == seen.number:  # else another process has launched the next one, which may well live
+            if (
+                view.number == seen.number
+            ):  # else another process has launched the next one, which may well live
                 return replace(view, job=status.state, ended_as=status.cls, ended_because=status.reason)
         return view
 
