@@ -64,14 +64,14 @@ class Locks:
     With `may_be_lost` they are PostgreSQL's: one whose holder was silent for too long goes to who asks next.
 
     Attributes:
-        lost: how many were.
+        lost_by: the processes that lost one.
     """
 
     def __init__(self, scheduler: Scheduler, *, may_be_lost: bool) -> None:
         self._scheduler = scheduler
         self._may_be_lost = may_be_lost
         self._holders: dict[str, _Holder] = {}
-        self.lost = 0
+        self.lost_by: list[Process] = []
 
     @contextmanager
     def hold(self, name: str) -> Iterator["_Lock"]:
@@ -98,7 +98,7 @@ class Locks:
         if self._may_be_lost and silent_for_s > 0:
             # It stands still: the server has closed its idle transaction by the time that somebody else notices.
             holder.lost = True
-            self.lost += 1
+            self.lost_by.append(holder.process)
             self._scheduler.say(f"lock: taken from {holder.process.name}")
             return True
         return False
