@@ -4,7 +4,7 @@ It can start a task twice, believe that a task failed which goes on, forget that
 any moment. Once the faults are used up, a person clears what failed, as the message of `conclude` says.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ DONE = ("success", "failed", "skipped", "upstream_failed")
 
 
 class Skip(Exception):  # noqa: N818 - Airflow's name for it is DownstreamTasksSkipped
-    """Ask found the study at its end: everything up to conclude is skipped."""
+    """Ask or tell found the study at its end: everything up to conclude is skipped."""
 
 
 @dataclass(eq=False)
@@ -66,7 +66,7 @@ class Run:
     """A DAG run.
 
     Attributes:
-        works: makes the work of a task: kind, round, slot → what its process does.
+        works: makes the work of a task: kind, round, map index → what its process does.
         is_over: whether a run whose conclude failed has come to its end all the same.
     """
 
@@ -86,12 +86,12 @@ class Run:
             before = self._add(f"tell[{round_}]", "tell", [ask], "one_success", round_=round_)
         self._add("conclude", "conclude", [before], "all_done")
 
-    def expand(self, round_: int, slots: Iterable[int]) -> None:
-        """Make the mapped train tasks of what ask returned."""
+    def expand(self, round_: int, works: Sequence[Any]) -> None:
+        """Make the mapped train tasks, one for each piece of work that ask returned."""
         ask, tell = self.tasks[f"ask[{round_}]"], self.tasks[f"tell[{round_}]"]
-        for slot in slots:
-            if f"train[{round_},{slot}]" not in self.tasks:
-                train = self._add(f"train[{round_},{slot}]", "train", [ask], round_=round_, slot=slot)
+        for index in range(len(works)):
+            if f"train[{round_},{index}]" not in self.tasks:
+                train = self._add(f"train[{round_},{index}]", "train", [ask], round_=round_, index=index)
                 tell.upstream.append(train)
 
     def following(self, task: Task) -> list[Task]:
@@ -113,9 +113,9 @@ class Run:
         rule: str = "all_success",
         *,
         round_: int = 0,
-        slot: int = 0,
+        index: int = 0,
     ) -> Task:
-        task = Task(f"{self.name}{name}", self.works(kind, round_, slot), upstream, rule)
+        task = Task(f"{self.name}{name}", self.works(kind, round_, index), upstream, rule)
         self.tasks[name] = task
         return task
 
@@ -217,6 +217,11 @@ class Airflow:
             self._retry(task)
         else:
             task.state = "failed"
+
+    def is_taken_away(self, task: Task) -> bool:
+        """What a process of the task is told when it asks whether anybody waits for its job."""
+        does_not_answer = self._scheduler.faults.chance(0.1)
+        return not does_not_answer and task.state not in ("running", "retry")
 
     def _retry(self, task: Task) -> None:
         task.state = "retry" if task.tries <= RETRIES else "failed"

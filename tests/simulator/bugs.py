@@ -127,8 +127,8 @@ def told_from_what_train_returned():
     def key(trial) -> tuple[str, int, int]:
         return trial.study.pin.study, trial.batch.round, trial.slot
 
-    def until_decided(self):
-        xcom(self)[key(self)] = real(self)
+    def until_decided(self, *arguments):
+        xcom(self)[key(self)] = real(self, *arguments)
         return xcom(self)[key(self)]
 
     def told(trial):

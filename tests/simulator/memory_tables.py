@@ -193,6 +193,7 @@ def _run_again(connection: MemoryTables, row: int) -> None:
 writes = SimpleNamespace(
     template=write.template,
     check=lambda connection: None,
+    now=lambda connection: write.datetime.now(UTC),
     finish=_finish,
     mark=_mark,
     run_again=_run_again,

@@ -10,14 +10,16 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow.settings import Deployment
 from hpo_tasks.flow.steps import attempts, pin
 from hpo_tasks.flow.steps.ask import ask
 from hpo_tasks.flow.steps.batch import RoundBatch, read_batch
+from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.conclude import conclude
 from hpo_tasks.flow.steps.prepare import RunIdentity, Site, prepare
 from hpo_tasks.flow.steps.run import OpenStudy, open_study
-from hpo_tasks.flow.steps.tell import tell
+from hpo_tasks.flow.steps.tell import end_of, tell
 from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.spec import StudySpec, Trust, validate
 from hpo_tasks.study import ledger, write
@@ -36,6 +38,7 @@ from tests.simulator.store import MemoryStore
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 DEPLOYMENT = Deployment("simulated", "", None, Path("/nowhere"), None, ())
 DAG_ID = "hpo_simulated"
+SHORTEST_PAUSE_S = 0.2
 STUDIES = 16
 """Study ids that histories share, so that what is proposed without any fault is computed once for each."""
 
@@ -82,6 +85,7 @@ SHAPES: tuple[dict[str, Any], ...] = (
             (4, 12, 3),
         )
     ),
+    {"batch_size": 4, "budget": {"trials": 8, "max_failed_share": 1.0}, "attempts": 2, "trials_per_task": 3},
     {"batch_size": 2, "budget": {"trials": 9, "max_failed_share": 0.3}, "attempts": 2},
     {"batch_size": 2, "budget": {"trials": 6, "max_failed_share": 1.0, "wall_clock": 20}, "attempts": 2},
     {
@@ -168,7 +172,7 @@ class World:
             name=f"{name}." if len(self.plan.names) > 1 else "",
             rounds=self.rounds,
             slots=self.spec.backend.slots,
-            works=lambda kind, round_, slot: self._work(name, kind, round_, slot),
+            works=lambda kind, round_, index: self._work(name, kind, round_, index),
             is_over=lambda: self._has_failed(self.studies[name]),
         )
 
@@ -178,11 +182,11 @@ class World:
 
     # What each task does: `flow/tasks.py` without Airflow.
 
-    def _work(self, name: str, kind: str, round_: int, slot: int) -> Callable[[Process], Any]:
+    def _work(self, name: str, kind: str, round_: int, index: int) -> Callable[[Process], Any]:
         works = {
             "prepare": lambda _: self._prepare(name),
             "ask": lambda _: self._ask(name, round_),
-            "train": lambda process: self._train(name, round_, slot, process),
+            "train": lambda process: self._train(name, round_, index, process),
             "tell": lambda _: self._tell(name, round_),
             "conclude": lambda _: self._conclude(name),
         }
@@ -194,26 +198,40 @@ class World:
         return prepare(self.spec, run, site).study
 
     def _open(self, name: str) -> OpenStudy:
-        run = self.airflow.runs[self.plan.names.index(name)]
-        if run.tasks["prepare"].xcom is None:
+        if self._run_of(name).tasks["prepare"].xcom is None:
             raise StudyFailed("prepare has not succeeded")
         return open_study(DEPLOYMENT, self.store, self.studies[name])  # type: ignore[arg-type]
 
-    def _ask(self, name: str, round_: int) -> list[int]:
+    def _run_of(self, name: str) -> Run:
+        return self.airflow.runs[self.plan.names.index(name)]
+
+    def _ask(self, name: str, round_: int) -> list[list[int]]:
         result = ask(self._open(name), self.ledger, round_, clock=self._time)
         if isinstance(result, Finished):
             raise Skip
-        return [row.slot for row in result.configurations]
+        slots, size = [row.slot for row in result.configurations], self.spec.trials_per_task
+        return [slots[first : first + size] for first in range(0, len(slots), size)]
 
-    def _train(self, name: str, round_: int, slot: int, process: Process) -> Any:
+    def _train(self, name: str, round_: int, index: int, process: Process) -> None:
+        run = self._run_of(name)
+        task = run.tasks[f"train[{round_},{index}]"]
+        works = run.tasks[f"ask[{round_}]"].xcom
+        if works is None:
+            raise UnavailableError("ask is being run again")
         study = self._open(name)
-        trial = self._trial(study, read_batch(study.store, study.pin.study, round_), slot)
-        process.on_term = trial.request_stop
-        return trial.until_decided()
+        batch = read_batch(study.store, study.pin.study, round_)
+        for slot in works[index]:
+            trial = self._trial(study, batch, slot)
+            process.on_term = trial.request_stop
+            trial.until_decided(lambda: self.airflow.is_taken_away(task))
 
     def _tell(self, name: str, round_: int) -> None:
+        if self._run_of(name).tasks[f"ask[{round_}]"].xcom is None:
+            raise StudyFailed("ask handed out no round")
         study = self._open(name)
         tell(study, self.ledger, round_, lambda batch, slot: self._trial(study, batch, slot))
+        if end_of(study, self.ledger) is not None:
+            raise Skip
 
     def _conclude(self, name: str) -> None:
         study = self._open(name)
@@ -233,11 +251,15 @@ class World:
             {},
             1,
             clock=self._time,
-            sleep=self.scheduler.sleep,  # type: ignore[arg-type]
+            sleep=self._sleep,  # type: ignore[arg-type]
         )
 
-    def _time(self) -> float:
-        return BEGIN.timestamp() + self.scheduler.now_s
+    def _time(self) -> Moment:
+        return Moment(BEGIN.timestamp() + self.scheduler.now_s)
+
+    def _sleep(self, seconds: float) -> None:
+        """At least as long as a look at everything takes: pauses of milliseconds would only make histories longer."""
+        self.scheduler.sleep(max(seconds, SHORTEST_PAUSE_S))
 
 
 class StudyFailed(Exception):  # noqa: N818 - `flow.tasks.StudyFailedError`, without Airflow
