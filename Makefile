@@ -5,6 +5,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Airflow starts a process for everything: each would compile its 17,000 modules anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
+# What the images get: a part of requirements.lock, in the same versions.
+IMAGE_LOCK := --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements.lock --custom-compile-command "make lock"
 
 help:  ## this list
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -91,11 +93,16 @@ simulate: $(READY)  ## 100,000 simulated histories with faults; figures to bench
 	$(BIN)/python -m tests.simulator --histories 100000 --seed 1 --bugs --write
 
 lock: $(READY)  ## resolve the dependencies anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -c constraints-airflow-3.4.txt pyproject.toml -o requirements-airflow-3.4.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --extra celery pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --extra celery -c constraints-airflow-3.4.txt pyproject.toml -o requirements-airflow-3.4.lock
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" - -o requirements-uv.lock
+	echo setuptools | $(BIN)/uv pip compile $(IMAGE_LOCK) --extra celery pyproject.toml - -o docker/airflow-requirements.lock
+	printf 'boto3\ngoogle-re2\n' | $(BIN)/uv pip compile $(IMAGE_LOCK) - -o docker/trial-requirements.lock
+
+env:  ## .env with random secrets, for docker-compose.yaml; an existing one stays
+	@python3 docker/make_env.py
 
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races outages simulate lock wheel bench bench-peers lock-peers readme-figures test-airflow-3.4
+.PHONY: help setup demo up down lint test test-gp races outages simulate lock env wheel bench bench-peers lock-peers readme-figures test-airflow-3.4

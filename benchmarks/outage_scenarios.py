@@ -20,7 +20,8 @@ from hpo_tasks.flow.embedded.control import StartError, is_held
 from hpo_tasks.flow.embedded.home import Home
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
-from tests.flow.embedded_airflow import FINAL, EmbeddedAirflow, merge, until
+from tests.flow.airflow_under_test import FINAL, merge, until
+from tests.flow.embedded_airflow import EmbeddedAirflow
 
 ROUNDS, BATCH = 4, 6
 DAG = "hpo_outage"

@@ -14,6 +14,7 @@ def _has_postgres() -> bool:
 
 NEEDS: dict[str, Callable[[], bool]] = {
     "postgresql": _has_postgres,
+    "redis-server": lambda: shutil.which("redis-server") is not None,
     "gcc": lambda: shutil.which("cc") is not None,
     "libc6-dev": lambda: Path("/usr/include/stdio.h").exists(),
     "util-linux": lambda: shutil.which("unshare") is not None,

@@ -18,15 +18,24 @@ class PostgresServer:
     """Starts with `start`, ends with `stop`; the data folder goes with it.
 
     PostgreSQL refuses to run as root, so that root starts it as `nobody` in a folder that is nobody's.
+
+    Args:
+        user: the superuser.
+        password: of the superuser; without it nobody needs one.
+        settings: options of the server, name → value.
+        port: where it listens; without it any free one.
     """
 
-    def __init__(self):
+    def __init__(self, user="hpo", password="", settings=None, port=None):
+        self.superuser = user
+        self._password = password
+        self._settings = {"max_connections": MAX_CONNECTIONS, **(settings or {})}
         self._bin = _binaries()
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
         self.own_folder()
         self._data = self.folder / "data"
-        self.port = _free_port()
+        self.port = port or _free_port()
 
     def own_folder(self):
         """Give the folder to the server's user; again if a file system was mounted over it."""
@@ -34,12 +43,24 @@ class PostgresServer:
             shutil.chown(self.folder, self._user)
 
     def start(self):
-        # No fsync: what is tested is what the protocol promises when processes die, not when the power goes.
-        self._run(
-            "initdb", "--no-sync", "--auth=trust", "--username=hpo", "--encoding=UTF8", "-D", self._data
-        )
+        """Start it; the first time it is set up before."""
+        if not self.is_set_up:
+            self._set_up()
         self._pg_ctl("start", "-o", self._options(), "-l", self.folder / "log")
         return self
+
+    @property
+    def is_set_up(self):
+        return (self._data / "PG_VERSION").exists()
+
+    def _set_up(self):
+        # No fsync: what is tested is what the protocol promises when processes die, not when the power goes.
+        password = self.folder / "password"
+        password.write_text(self._password)
+        auth = ["--auth=scram-sha-256", f"--pwfile={password}"] if self._password else ["--auth=trust"]
+        self._run(
+            "initdb", "--no-sync", *auth, f"--username={self.superuser}", "--encoding=UTF8", "-D", self._data
+        )
 
     def restart(self):
         """Kill every server process at once, as a crash would, and start again."""
@@ -64,7 +85,7 @@ class PostgresServer:
             self.folder.rmdir()
 
     def create_database(self, name):
-        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=hpo", name)
+        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", f"--username={self.superuser}", name)
         return self.url(name)
 
     def empty(self, url):
@@ -76,14 +97,18 @@ class PostgresServer:
             )
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
+    def run_script(self, path, environment):
+        """Run a shell script as the image of PostgreSQL does: `psql` finds the server, as its superuser."""
+        connection = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGPASSWORD": self._password}
+        programs = {"PATH": f"{self._bin}:{os.environ['PATH']}"}
+        subprocess.run(["sh", path], env={**environment, **connection, **programs}, check=True)
+
     def url(self, name):
-        return f"postgresql://hpo@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{self.superuser}@127.0.0.1:{self.port}/{name}"
 
     def _options(self):
-        return (
-            f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off -c max_connections={MAX_CONNECTIONS} "
-            "-c shared_buffers=32MB"
-        )
+        settings = "".join(f" -c {name}={value}" for name, value in self._settings.items())
+        return f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off -c shared_buffers=32MB{settings}"
 
     def _pg_ctl(self, action, *arguments):
         self._run("pg_ctl", action, "-w", "-D", self._data, *arguments)
@@ -106,7 +131,12 @@ class PostgresServer:
                 user=self._user,
                 group="nogroup" if self._user else None,
                 extra_groups=[] if self._user else None,
-                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self.folder)},
+                env={
+                    "PATH": os.environ["PATH"],
+                    "LC_ALL": "C.UTF-8",
+                    "HOME": str(self.folder),
+                    "PGPASSWORD": self._password,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

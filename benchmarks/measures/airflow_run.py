@@ -14,7 +14,8 @@ from typing import Any
 from unittest.mock import patch
 
 from hpo_tasks.flow.embedded import home
-from tests.flow.embedded_airflow import FINAL, EmbeddedAirflow
+from tests.flow.airflow_under_test import FINAL
+from tests.flow.embedded_airflow import EmbeddedAirflow
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 LOOK_EVERY_S = 0.5

@@ -10,7 +10,8 @@ from rich.table import Table
 from benchmarks.measures.airflow_run import NOOP, PROGRAMS, run
 from benchmarks.measures.trial_phases import phases
 from hpo_tasks.spec import StudySpec
-from tests.flow.embedded_airflow import EmbeddedAirflow, merge
+from tests.flow.airflow_under_test import merge
+from tests.flow.embedded_airflow import EmbeddedAirflow
 
 SLOTS = 2
 PACKED = 8

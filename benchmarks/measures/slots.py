@@ -5,7 +5,8 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.measures.airflow_run import NOOP, run
-from tests.flow.embedded_airflow import EmbeddedAirflow, merge
+from tests.flow.airflow_under_test import merge
+from tests.flow.embedded_airflow import EmbeddedAirflow
 
 SLOTS = (1, 2, 4, 8)
 SECONDS = 1.0

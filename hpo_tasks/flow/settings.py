@@ -19,7 +19,8 @@ class Deployment:
     Attributes:
         name: `HPO_DEPLOYMENT`; part of every study's id, so that dev and prod do not meet.
         study_db: SQLAlchemy URL of the study database; may hold a password, never log it.
-        store: `HPO_STORE`, for study files without `store`; None if unset.
+        store: `HPO_STORE`, opened with the Airflow connection `HPO_STORE_CONNECTION`, for study files without `store`;
+            None if unset.
         state_dir: `HPO_STATE`: this host's folder for local jobs.
         data_root: `HPO_DATA`: folder below which relative inputs lie; None if unset.
         hide: folders that local trials must not see.
@@ -52,7 +53,9 @@ def read_deployment() -> Deployment:
     return Deployment(
         name=name,
         study_db=_study_db(),
-        store=StoreRef(uri=store) if store else None,
+        store=StoreRef(uri=store, connection=os.environ.get("HPO_STORE_CONNECTION") or None)
+        if store
+        else None,
         state_dir=_state_dir(),
         data_root=Path(data) if data else None,
         hide=_hidden_folders(),

@@ -7,7 +7,8 @@ import sys
 import pytest
 from s3_server import ACCESS_KEY, SECRET_KEY
 
-from tests.flow.embedded_airflow import PROGRAMS, EmbeddedAirflow
+from tests.flow.airflow_under_test import PROGRAMS
+from tests.flow.embedded_airflow import EmbeddedAirflow
 
 DEEDS = ["segfault", "no_metric", "chatty", "deaf", "daemon", "glutton", "nan", "text", "good"]
 REPROCESS = ["none", "failed", "completed"]

@@ -13,7 +13,8 @@ from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Finished, next_batch
 from hpo_tasks.study.records import StudyHeader
 from hpo_tasks.trial.contract import Outcome, params_sha256
-from tests.flow.embedded_airflow import EmbeddedAirflow, until
+from tests.flow.airflow_under_test import until
+from tests.flow.embedded_airflow import EmbeddedAirflow
 
 pytestmark = pytest.mark.airflow
 DAG = "hpo_killed"

@@ -8,8 +8,8 @@ from hpo_tasks.flow.repetition import has_loops, most_rounds
 from hpo_tasks.store import open_store
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
+from tests.flow.airflow_under_test import until
 from tests.flow.conftest import DEEDS, REPROCESS
-from tests.flow.embedded_airflow import until
 
 pytestmark = pytest.mark.airflow
 

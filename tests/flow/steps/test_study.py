@@ -25,7 +25,7 @@ from hpo_tasks.study.plan import Finished
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Outcome, encode_outcome, params_sha256
 from hpo_tasks.trial.layout import SlotKey
-from tests.flow.embedded_airflow import PROGRAMS, merge
+from tests.flow.airflow_under_test import PROGRAMS, merge
 
 SPEC = {
     "name": "whole",
