@@ -35,6 +35,19 @@ class Round:
     tell: TellOperator
 
 
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many train tasks run side by side.
+
+    Attributes:
+        tasks: of one run: one for each slot, and those that wait for one.
+        pool: of all studies that name it.
+    """
+
+    tasks: int
+    pool: str
+
+
 def build_study(
     dag: DAG, *, rounds: int, slots: int, spec: StudySpec | None, study_file: Path | None
 ) -> None:
@@ -49,26 +62,29 @@ def build_study(
     """
     prepare = PrepareOperator(task_id="prepare", spec=spec, study_file=study_file, rounds=rounds)
     repeat = _looped if has_loops() else _unrolled
-    last = repeat(prepare, rounds=rounds, slots=slots)
+    concurrency = Concurrency(slots + tasks_ahead(), (spec.pool if spec else None) or local_pool())
+    last = repeat(prepare, rounds=rounds, concurrency=concurrency)
     alias = best_alias(dag.dag_id)
     conclude = ConcludeOperator(task_id="conclude", trigger_rule=TriggerRule.ALL_DONE, outlets=[alias])
     last >> conclude
 
 
-def round_body(group: str, *, round_: int | None, slots: int, later: Sequence[str] = ()) -> Round:
+def round_body(
+    group: str, *, round_: int | None, concurrency: Concurrency, later: Sequence[str] = ()
+) -> Round:
     """One round: ask, one mapped train task per slot, tell.
 
     Args:
         group: id of the task group whose context is open.
         round_: the round's number; None: ask takes the one that the ledger has open.
-        slots: trials of one run that train side by side.
+        concurrency: limits of its train tasks.
         later: ids of the tasks after this round that the study's end makes superfluous.
     """
     ask = AskOperator(task_id="ask", round_=round_, skips=[*task_ids(group)[1:], *later])
     train = TrainOperator.partial(
         task_id="train",
-        max_active_tis_per_dagrun=slots + tasks_ahead(),
-        pool=local_pool(),
+        max_active_tis_per_dagrun=concurrency.tasks,
+        pool=concurrency.pool,
         map_index_template="{{ task.slot_label() }}",
     ).expand(work_=ask.output)
     tell = TellOperator(
@@ -101,7 +117,7 @@ def task_ids(group: str) -> list[str]:
     return [f"{group}.{name}" for name in TASKS]
 
 
-def _looped(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperator:
+def _looped(prepare: PrepareOperator, *, rounds: int, concurrency: Concurrency) -> TellOperator:
     """One task group that repeats. Returns the task that `conclude` follows; Airflow puts the loop's gate in its place.
 
     Which iteration it is plays no part: its number begins at 0 or at 1, depending on Airflow's version, and after a
@@ -110,7 +126,7 @@ def _looped(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperato
     made: list[Round] = []
 
     def body() -> None:
-        made.append(round_body(LOOP_ID, round_=None, slots=slots))
+        made.append(round_body(LOOP_ID, round_=None, concurrency=concurrency))
         prepare >> made[-1].ask
 
     group: Any = task_group(group_id=LOOP_ID)(body)
@@ -118,13 +134,13 @@ def _looped(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperato
     return made[-1].tell
 
 
-def _unrolled(prepare: PrepareOperator, *, rounds: int, slots: int) -> TellOperator:
+def _unrolled(prepare: PrepareOperator, *, rounds: int, concurrency: Concurrency) -> TellOperator:
     """A task group for each round. Returns the last one's tell."""
     before: PrepareOperator | TellOperator = prepare
     for round_ in range(rounds):
         group = group_id(round_)
         with TaskGroup(group_id=group):
-            made = round_body(group, round_=round_, slots=slots, later=_after(round_, rounds))
+            made = round_body(group, round_=round_, concurrency=concurrency, later=_after(round_, rounds))
         before >> made.ask
         if before is not prepare:
             # Every ask reads what prepare returned, and a failed prepare ends the run at once, not round by round.

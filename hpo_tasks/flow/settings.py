@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo_tasks.errors import InputError, RefusedError
+from hpo_tasks.errors import InputError, Problem, RefusedError, SpecError
 from hpo_tasks.spec.model import StoreRef
 from hpo_tasks.trial.local_files import plain_errors
 
@@ -150,6 +150,30 @@ def _count(variable: str) -> int | None:
     if not text.isdigit():
         raise InputError(f"{variable}: must be a whole number, got {text}")
     return int(text)
+
+
+def check_pool(pool: str | None) -> None:
+    """Refuse a pool that this deployment does not know.
+
+    Airflow never starts a task whose pool does not exist and tells nobody but the scheduler's log; a task cannot ask it
+    which pools there are. So the deployment lists them.
+
+    Raises:
+        SpecError: names `pool`.
+    """
+    if pool is None or pool in (known := known_pools()):
+        return
+    names = ", ".join(sorted(known))
+    raise SpecError(
+        [Problem("pool", f"`{pool}` is not one of this deployment's pools ({names}): create it in Airflow "
+                 "(Admin, Pools) and add it to HPO_POOLS of the workers")]
+    )  # fmt: skip
+
+
+def known_pools() -> set[str]:
+    """Pools that study files may name: `HPO_POOLS` (names, comma-separated), that of local trials, and Airflow's own."""
+    listed = {name.strip() for name in os.environ.get("HPO_POOLS", "").split(",")} - {""}
+    return {*listed, local_pool(), "default_pool"}
 
 
 def local_pool() -> str:

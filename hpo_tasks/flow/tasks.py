@@ -13,7 +13,7 @@ from airflow.sdk import Asset, Context
 from hpo_tasks.errors import HpoError, InputError, Problem, SpecError, UnavailableError
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
-from hpo_tasks.flow.settings import Deployment, connection_password, read_deployment
+from hpo_tasks.flow.settings import Deployment, check_pool, connection_password, read_deployment
 from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, TrainWork, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
 from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems, trust_problems
@@ -35,6 +35,7 @@ def prepare_task(
 
     params = dict(context["params"])
     chosen = spec_of_run(spec, params)
+    check_pool(chosen.pool)
     deployment = read_deployment()
     reference = _store_of(chosen, deployment)
     _check_connection(reference["connection"])
@@ -170,7 +171,9 @@ def spec_of_run(spec: StudySpec | None, params: Mapping[str, Any]) -> StudySpec:
         # Whoever triggers owns the machine (embedded): every field may be set, `hpo run --set`, but for import paths.
         changed = apply(spec, overrides, Trust.FILE)
         own = (spec.optimizer.sampler,)
+        moved = [Problem("pool", "is a property of the DAG: change the study file")]
         problems = [
+            *(moved if changed.pool != spec.pool else []),
             *import_path_problems(changed.optimizer.sampler, also_allowed=own),
             *trust_problems(changed, Trust.FILE),
         ]

@@ -64,6 +64,8 @@ def _facts(spec: StudySpec) -> Iterator[tuple[str, str]]:
             "; ".join(f"{escaped(name)} = {escaped(uri)}" for name, uri in spec.trial.inputs.items()),
         )
     yield "Backend", f"{spec.backend.type}, {_counted(spec.backend.slots, 'trial')} side by side"
+    if spec.pool:
+        yield "Pool", escaped(spec.pool)
     if spec.schedule:
         yield (
             "Schedule",

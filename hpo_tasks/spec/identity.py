@@ -8,7 +8,7 @@ from typing import Any
 from hpo_tasks.spec.model import StudySpec
 
 # What may not change under the same epoch: it would mix trials of two meanings. Not here, because trials already
-# recorded keep theirs: budget, batch size, rounds, backend, resources, timeout, attempts, retention, texts, and the
+# recorded keep theirs: budget, batch size, rounds, pool, backend, resources, timeout, attempts, retention, texts, and the
 # connections behind secrets, which are rotated.
 _IDENTITY = ("objective", "thresholds", "search", "constraints", "optimizer", "initial")
 _PROGRAM = (

@@ -215,6 +215,7 @@ class StudySpec(_Model):
     catchup: bool = False
     max_active_runs: int = Field(default=1, ge=1, le=100)
     trials_per_task: int = Field(default=1, ge=1, le=1000)
+    pool: str | None = None  # Airflow pool of the train tasks; None: HPO_LOCAL_POOL
     max_rounds: int | None = Field(default=None, ge=1, le=MAX_ROUNDS)  # see planned_max_rounds
     objective: Annotated[
         tuple[Objective, ...],

@@ -27,6 +27,7 @@ def airflow(tmp_path_factory, s3):
         {"conn_type": "aws", "login": ACCESS_KEY, "password": SECRET_KEY,
          "extra": {"endpoint_url": s3.endpoint, "region_name": "us-east-1"}}
     )  # fmt: skip
+    os.environ["HPO_POOLS"] = "narrow"
     try:
         server.start()
         yield server
@@ -60,6 +61,16 @@ def write_studies(server):
             "timeout": "10s",
         },
     )
+    for stem in ("narrow_one", "narrow_two"):
+        server.write(
+            stem,
+            pool="narrow",
+            batch_size=3,
+            budget={"trials": 3},
+            trial={"env": {"SECONDS_OF_WORK": "0.3"}},
+            backend={"slots": 3},
+        )
+    server.write("no_pool", pool="nobody_made_it")
     server.write("typo", trial={"command": [sys.executable, "no_such_program.py"]})
     (server.studies / "broken.yaml").write_text(
         "name: broken\nsearch: {lr: {type: float, low: 0, high: 1, log: true}}\n"

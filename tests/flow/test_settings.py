@@ -5,8 +5,9 @@ import json
 import pytest
 
 from hpo_tasks.errors import InputError, SpecError, UnavailableError
-from hpo_tasks.flow.settings import connection_password, read_deployment
+from hpo_tasks.flow.settings import check_pool, connection_password, read_deployment
 from hpo_tasks.flow.tasks import _check_connection, _s3_client
+from hpo_tasks.spec.model import StoreRef
 
 CANARY = "canary-4f1c9a"
 
@@ -71,3 +72,35 @@ def test_a_connection_that_makes_no_client_is_named(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", json.dumps(connection))
     with pytest.raises(InputError, match=r"store\.connection: `hpo_test_key` makes no S3 client"):
         _s3_client("hpo_test_key")
+
+
+def test_a_pool_that_the_deployment_does_not_know_is_refused(monkeypatch):
+    """The message says what there is and where to add one."""
+    monkeypatch.setenv("HPO_LOCAL_POOL", "hpo_local")
+    monkeypatch.setenv("HPO_POOLS", "gpu, licences,")
+    with pytest.raises(SpecError) as refused:
+        check_pool("gpus")
+    assert "`gpus` is not one of this deployment's pools (default_pool, gpu, hpo_local, licences)" in str(
+        refused.value
+    )
+    assert "HPO_POOLS" in str(refused.value)
+    assert refused.value.problems[0].field == "pool"
+
+
+@pytest.mark.parametrize("pool", [None, "gpu", "licences", "hpo_local", "default_pool"])
+def test_listed_pools_and_airflows_own_are_known(pool, monkeypatch):
+    monkeypatch.setenv("HPO_LOCAL_POOL", "hpo_local")
+    monkeypatch.setenv("HPO_POOLS", "gpu, licences,")
+    check_pool(pool)
+
+
+def test_the_default_store_is_opened_with_its_connection(monkeypatch, tmp_path):
+    """HPO_STORE_CONNECTION goes with HPO_STORE alone: a study's own store names its own."""
+    monkeypatch.setenv("HPO_DEPLOYMENT", "test")
+    monkeypatch.setenv("HPO_STUDY_DB", "sqlite:////tmp/studies.db")
+    monkeypatch.setenv("HPO_STATE", str(tmp_path))
+    monkeypatch.setenv("HPO_STORE", "s3://bucket/hpo")
+    monkeypatch.setenv("HPO_STORE_CONNECTION", "hpo_store")
+    assert read_deployment().store == StoreRef(uri="s3://bucket/hpo", connection="hpo_store")
+    monkeypatch.delenv("HPO_STORE")
+    assert read_deployment().store is None

@@ -82,3 +82,11 @@ def test_adhoc_takes_the_study_alone(embedded):
     """A field beside it would silently do nothing."""
     with pytest.raises(SpecError, match="budget"):
         spec_of_run(None, {"study": SPEC, "epoch": 0, "note": "", "budget.trials": 3})
+
+
+def test_no_run_chooses_its_pool(anywhere):
+    """The DAG's tasks have theirs already: another one in the conf would silently do nothing."""
+    with pytest.raises(SpecError, match="pool"):
+        spec_of_run(spec_with(), DEFAULTS | {"pool": "gpu"})
+    with pytest.raises(SpecError, match="pool"):
+        spec_of_run(None, {"study": {**SPEC, "pool": "gpu"}, "epoch": 0, "note": ""})

@@ -73,6 +73,7 @@ start_date: 2026-01-01
 paused: true
 catchup: true
 max_active_runs: 2
+pool: gpu
 max_rounds: 16
 objective: [{metric: rmse, direction: minimize}, {metric: size_mb, direction: minimize}]
 thresholds: {latency_ms: {max: 50}}
@@ -156,7 +157,7 @@ MAY_CHANGE = {
     "name": "other", "owner": "x", "description": "x", "tags": {"a": "b"}, "schedule": "@daily", "max_rounds": 20,
     "batch_size": 9, "budget.trials": 65, "budget.wall_clock": "7h", "budget.max_failed_share": 0.1,
     "trial.timeout": 60, "trial.attempts": 3, "trial.resources.memory": "8GiB", "trial.secrets": {}, "backend.slots": 1,
-    "keep.days": 1, "store": "/data", "paused": False, "max_active_runs": 1,
+    "keep.days": 1, "store": "/data", "paused": False, "max_active_runs": 1, "pool": "cpu",
 }  # fmt: skip
 MAY_NOT_CHANGE = {
     "objective": {"metric": "mae", "direction": "minimize"}, "thresholds.latency_ms.max": 51,

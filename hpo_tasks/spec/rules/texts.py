@@ -11,15 +11,18 @@ from hpo_tasks.spec.sentences import shown
 # Characters that reorder what stands around them: a name could be made to look like another.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_POOL_LENGTH = 256  # of the column in Airflow's database
 _TAG = re.compile(r"[A-Za-z0-9 _.:/=+@-]*")
 
 
 def text_problems(spec: StudySpec) -> Iterator[Problem]:
-    """Study name, owner and description."""
+    """Study name, owner, description and pool."""
     if message := _line_misfit(spec.name, most=200) or _path_like(spec.name):
         yield Problem("name", message)
     if spec.owner is not None and (message := _line_misfit(spec.owner, most=100)):
         yield Problem("owner", message)
+    if spec.pool is not None and (message := _line_misfit(spec.pool, most=_POOL_LENGTH)):
+        yield Problem("pool", message)
     if spec.description is not None and (
         message := _control_misfit(re.sub(r"[\n\r\t]", " ", spec.description))
     ):

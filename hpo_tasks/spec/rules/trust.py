@@ -31,6 +31,8 @@ def trust_problems(spec: StudySpec, trust: Trust) -> Iterator[Problem]:
     yield from _s3_problems(spec)
     if trust is Trust.FORM:
         yield from import_path_problems(spec.optimizer.sampler, also_allowed=())
+        if spec.pool is not None:
+            yield Problem("pool", "is a property of the DAG: it may be named in a study file only")
         yield from _machine_problems(spec)
 
 
