@@ -2,19 +2,15 @@
 
 import signal
 import time
-from datetime import UTC, datetime
 
 import psutil
 import pytest
 
-from hpo_tasks.spec import load
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
-from hpo_tasks.study.plan import Finished, next_batch
-from hpo_tasks.study.records import StudyHeader
-from hpo_tasks.trial.contract import Outcome, params_sha256
 from tests.flow.airflow_under_test import until
 from tests.flow.embedded_airflow import EmbeddedAirflow
+from tests.flow.reference import lines, undisturbed, values
 
 pytestmark = pytest.mark.airflow
 DAG = "hpo_killed"
@@ -126,50 +122,14 @@ def test_everything_is_killed_at_once(airflow, running):
 def check(airflow, run_id, study):
     """The study completes; every key is recorded once, with the best of an undisturbed run; nothing is left."""
     assert airflow.finish(DAG, run_id, timeout_s=400) == "success"
-    trials = Ledger(airflow.home.study_db).trials(study)
+    ledger = Ledger(airflow.study_db)
+    trials = ledger.trials(study)
     assert sorted((t.round, t.slot) for t in trials) == [(r, s) for r in range(4) for s in range(6)]
     assert {t.state for t in trials} == {"complete"}
     ends = [(line["HPO_ROUND"], line["HPO_SLOT"]) for line in lines(airflow, study, "end")]
     assert set(ends) == {(str(r), str(s)) for r in range(4) for s in range(6)}
-    values = {(t.round, t.slot): t.values["loss"] for t in trials}
-    assert values == undisturbed(airflow, study)
+    assert values(ledger, study) == undisturbed(airflow, "killed", study)
     until(lambda: not airflow.trials(), what="every trial process to be gone")
-
-
-def undisturbed(airflow, study):
-    """Values by key of the same study when nothing is killed: the same spec, seed and study id, in this process."""
-    spec = load(airflow.studies / "killed.json")
-    ledger = Ledger(f"sqlite:///{airflow.home.root}/{study}.db")
-    ledger.create(
-        StudyHeader(
-            study, "reference", DAG, "reference", 0, "reference", "identity", spec.objective, store=""
-        )
-    )
-    for round_ in range(10):
-        plan = next_batch(spec, ledger.trials(study), round_=round_, open_elapsed_s=0.0, max_rounds=10)
-        if isinstance(plan, Finished):
-            break
-        now = datetime.now(UTC).isoformat()
-        ledger.tell(
-            study,
-            [
-                Outcome(
-                    study, round_, row.slot, 1, "complete", "digest", params_sha256(row.params),
-                    values={"loss": loss(**row.params)}, started_at=now, ended_at=now, duration_s=0.1,
-                )
-                for row in ledger.ask(study, spec, round_, plan.count)
-            ],
-        )  # fmt: skip
-    return {(t.round, t.slot): t.values["loss"] for t in ledger.trials(study)}
-
-
-def loss(x, y):
-    """What programs/train.py computes."""
-    return (x - 0.3) ** 2 + (y + 0.5) ** 2
-
-
-def lines(airflow, study, event):
-    return [line for line in airflow.trained() if line["event"] == event and line["HPO_STUDY"] == study]
 
 
 def task_processes(airflow):
