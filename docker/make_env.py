@@ -19,6 +19,8 @@ HPO_WORKER_CONCURRENCY=4
 HPO_PARALLELISM=8
 # Slots of the pool of local trials when it is made; later: the UI, Admin, Pools.
 HPO_LOCAL_SLOTS=4
+# Further pools that study files may name, comma-separated; make them in the UI.
+HPO_POOLS=
 # A worker that is silent for so many seconds is dead: its tasks are retried on the others.
 HPO_WORKER_TIMEOUT_S=180
 # Port of the UI on 127.0.0.1.

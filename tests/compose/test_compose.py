@@ -155,5 +155,7 @@ def test_airflow_starts_no_more_tasks_than_the_workers_can_take(variables):
 
 def test_redis_never_delivers_a_running_task_again(services):
     """Not even one whose trial needs ten attempts of a month each."""
-    visibility = services["worker"].environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
+    visibility = services["worker"].environment[
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"
+    ]
     assert float(visibility) >= 10 * 30 * 86_400
