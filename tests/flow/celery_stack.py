@@ -76,9 +76,7 @@ class CeleryStack(AirflowUnderTest):
             self.containers[name].start()
         for name in ("redis", "object-store"):
             until(lambda name=name: self._listens(name), what=f"{name} to listen")
-        init = self._container(self._services["init"], "init")
-        done = init.run(init.command)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        self.run_init()
         for name, container in self.containers.items():
             if name not in ("redis", "object-store"):
                 container.start()
@@ -91,6 +89,12 @@ class CeleryStack(AirflowUnderTest):
         for container in self.containers.values():
             container.kill()
         self.postgres.stop()
+
+    def run_init(self) -> None:
+        """Run the one-shot service to its end, as every `docker compose up` does."""
+        init = self._container(self._services["init"], "init")
+        done = init.run(init.command)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
     def kill(self, name: str) -> None:
         """Kill a container with all that runs in it; it is started again, unless its `restarts` is off."""

@@ -83,6 +83,17 @@ def test_the_killed_worker_came_back(stack, finished):
         until(lambda name=name: stack.is_healthy(name), what=f"{name} to be healthy")
 
 
+def test_another_start_leaves_what_people_changed(stack, finished):
+    """`init` runs at every `docker compose up`: it must neither fail on what is there nor put it back."""
+    path = "/pools/hpo_local"
+    changed = stack.http.get(path).raise_for_status().json()["slots"] + 1
+    stack.http.patch(
+        path, json={"slots": changed, "name": "hpo_local"}, params={"update_mask": "slots"}
+    ).raise_for_status()
+    stack.run_init()
+    assert stack.http.get(path).raise_for_status().json()["slots"] == changed
+
+
 def test_logs_of_all_workers_can_be_read_in_the_ui(stack, finished):
     """No worker serves its logs, and one of them was killed: they lie on the volume that all services share."""
     hosts = {}
