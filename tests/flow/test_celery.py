@@ -87,9 +87,8 @@ def test_another_start_leaves_what_people_changed(stack, finished):
     """`init` runs at every `docker compose up`: it must neither fail on what is there nor put it back."""
     path = "/pools/hpo_local"
     changed = stack.http.get(path).raise_for_status().json()["slots"] + 1
-    stack.http.patch(
-        path, json={"slots": changed, "name": "hpo_local"}, params={"update_mask": "slots"}
-    ).raise_for_status()
+    pool = {"pool": "hpo_local", "slots": changed, "include_deferred": False}
+    stack.http.patch(path, json=pool).raise_for_status()
     stack.run_init()
     assert stack.http.get(path).raise_for_status().json()["slots"] == changed
 
