@@ -15,6 +15,7 @@ RUN useradd --uid 50000 --gid 0 --create-home --home-dir /home/airflow airflow \
  && install -d -o airflow -g root -m 0700 /var/lib/hpo
 COPY --from=build /opt/venv /opt/venv
 COPY docker/init.py docker/health.py /opt/hpo/
+COPY docker/airflow_local_settings.py /opt/airflow/config/
 COPY dags /opt/airflow/dags
 ENV PATH=/opt/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1
 USER 50000:0

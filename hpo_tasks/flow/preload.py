@@ -32,8 +32,10 @@ MODULES = (
 )
 
 
-def preload_tasks() -> None:
-    """Import the modules, if this process is one that tasks are forked from."""
-    if any(command in sys.argv for command in TASK_PARENTS):
+def preload_tasks() -> bool:
+    """Import the modules, if this process is one that tasks are forked from; returns whether it is."""
+    is_parent = any(command in sys.argv for command in TASK_PARENTS)
+    if is_parent:
         for module in MODULES:
             importlib.import_module(module)
+    return is_parent

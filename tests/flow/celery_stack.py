@@ -6,6 +6,7 @@ below one root. PostgreSQL and Redis are this machine's, the object store is Min
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -169,6 +170,10 @@ class CeleryStack(AirflowUnderTest):
         folder.mkdir(parents=True, exist_ok=True)
         command = [self._on_this_host(service, word, folder) for word in service.command]
         environment = self._environment(service, folder)
+        if service.name in AIRFLOW:
+            config = folder / "airflow" / "config"  # where the image has it
+            config.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / "docker" / "airflow_local_settings.py", config)
         if service.name == "object-store":
             command, environment = self._ministack(folder)
         return Container(name, command, environment, folder, self._root / f"{name}.log")

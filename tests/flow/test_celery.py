@@ -1,6 +1,7 @@
 """A study over two Celery workers, PostgreSQL, Redis and an object store, started as docker-compose.yaml says."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,13 @@ def test_the_killed_worker_came_back(stack, finished):
     airflow = [name for name in stack.containers if name not in ("redis", "object-store")]
     for name in [*airflow, "redis"]:
         until(lambda name=name: stack.is_healthy(name), what=f"{name} to be healthy")
+
+
+def test_workers_have_loaded_what_tasks_import(stack, finished):
+    """So that no task imports Optuna, which is what loads NumPy in the process that tasks are forked from."""
+    for worker in stack.workers:
+        libraries = {Path(each.path).name for each in stack.part(worker).memory_maps()}
+        assert [name for name in libraries if name.startswith("_multiarray_umath")]
 
 
 def test_another_start_leaves_what_people_changed(stack, finished):

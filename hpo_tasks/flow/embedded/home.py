@@ -13,9 +13,11 @@ POOL = "hpo_local"
 LOCAL_SETTINGS = """\
 from hpo_tasks.flow.embedded.airflow_db import commit_without_waiting_for_the_disk
 from hpo_tasks.flow.preload import preload_tasks
+from hpo_tasks.flow.task_ends import notice_task_ends_at_once
 
 commit_without_waiting_for_the_disk()
-preload_tasks()
+if preload_tasks():
+    notice_task_ends_at_once()
 """
 """What every process of the embedded Airflow executes at its start."""
 
