@@ -15,7 +15,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler
 
 from hpo_tasks.errors import InputError
 from hpo_tasks.spec.model import (
@@ -26,6 +26,7 @@ from hpo_tasks.spec.model import (
     Optimizer,
     Parameter,
 )
+from hpo_tasks.study.batch_tpe import BatchTPESampler
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -60,7 +61,7 @@ def build(optimizer: Optimizer, seed: int, *, conditional: bool) -> BaseSampler:
     match optimizer.sampler:
         case "tpe":
             # Without groups TPE takes parameters that are not in every trial one by one.
-            sampler: type[BaseSampler] = TPESampler
+            sampler: type[BaseSampler] = BatchTPESampler
             options.setdefault("group", conditional and options.get("multivariate") is not False)
         case "gp":
             if importlib.util.find_spec("torch") is None:

@@ -56,7 +56,7 @@ def qmc(space: Space, seed: int, options: Mapping[str, Any]) -> Iterator[Configu
 
     Source: Owen, A. B. (1995), Randomly permuted (t, m, s)-nets and (t, s)-sequences; SciPy's implementation.
     """
-    from scipy.stats import qmc as engines  # type: ignore[import-untyped]  # noqa: PLC0415 - over a second to import
+    from scipy.stats import qmc as engines  # noqa: PLC0415 - over a second to import
 
     names = [name for name in space.order if not isinstance(space.search[name], FixedParameter)]
     engine_class = engines.Halton if options.get("qmc_type", "sobol") == "halton" else engines.Sobol
