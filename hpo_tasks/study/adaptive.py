@@ -28,7 +28,7 @@ CONSTRAINT_ATTR = "constraints:"
 """Prefix of the trial attributes in which Optuna keeps outcome constraints; <= 0 means kept."""
 
 
-class _Shown(FrozenTrial):  # type: ignore[misc,unused-ignore]
+class _Shown(FrozenTrial):
     """A trial of the history. Nobody changes it, so the in-memory storage need not copy it, which takes seconds."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Shown":

@@ -54,7 +54,7 @@ class _Split:
     others: dict[tuple[str, ...], _Observed] = field(default_factory=dict)
 
 
-class BatchTPESampler(TPESampler):  # type: ignore[misc,unused-ignore]
+class BatchTPESampler(TPESampler):
     """Asks a study whose finished trials stay as they are: only running ones come and go.
 
     With 10,000 finished trials Optuna's own sampler looks at each of them a dozen times for one proposal.
@@ -89,7 +89,7 @@ class BatchTPESampler(TPESampler):  # type: ignore[misc,unused-ignore]
 
     def _good_count(self, study: Study) -> Callable[[int], int]:
         if self._gamma is not None:
-            return self._gamma  # type: ignore[no-any-return,unused-ignore]
+            return self._gamma
         several = len(study.directions) > 1
         return optuna_tpe.default_gamma_multiobjective if several else optuna_tpe.default_gamma
 
