@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, TaskGroup, TriggerRule, task_group
+from airflow.sdk import DAG, TaskGroup, TriggerRule
 
 from hpo_tasks.flow.assets import best_alias
 from hpo_tasks.flow.operators import (
@@ -123,6 +123,8 @@ def _looped(prepare: PrepareOperator, *, rounds: int, concurrency: Concurrency) 
     Which iteration it is plays no part: its number begins at 0 or at 1, depending on Airflow's version, and after a
     clear the study may be further on than the loop.
     """
+    from airflow.sdk import task_group  # a tenth of what importing the DAG file costs, for those who have loops
+
     made: list[Round] = []
 
     def body() -> None:
