@@ -54,7 +54,7 @@ races: $(READY)  ## the ledger's race tests at full size, on SQLite and PostgreS
 
 outages: $(READY)  ## outages of ten minutes on a real Airflow (about an hour; root)
 	@$(BIN)/python tests/install_servers.py
-	@apt-get install --yes --quiet libfaketime > /dev/null
+	@command -v cc > /dev/null || apt-get install --yes --quiet gcc libc6-dev > /dev/null
 	$(BIN)/python benchmarks/outages.py
 
 bench: $(READY)  ## measure speed, write benchmarks/results.json (a quarter of an hour; QUICK=1: small sizes)
