@@ -123,7 +123,8 @@ def _looped(prepare: PrepareOperator, *, rounds: int, concurrency: Concurrency) 
     Which iteration it is plays no part: its number begins at 0 or at 1, depending on Airflow's version, and after a
     clear the study may be further on than the loop.
     """
-    from airflow.sdk import task_group  # a tenth of what importing the DAG file costs, for those who have loops
+    # A tenth of what importing the DAG file costs, for those who have loops.
+    from airflow.sdk import task_group
 
     made: list[Round] = []
 

@@ -257,12 +257,14 @@ def _params(connection: Connection, row: int) -> dict[int, dict[str, Any]]:
     p, t = tables.trial_params, tables.trials
     read = cache(json_to_distribution)  # a study has few distributions and many values
     found: dict[int, dict[str, Any]] = defaultdict(dict)
-    for trial, name, value, text in connection.execute(
+    query = (
         select(p.c.trial_id, p.c.param_name, p.c.param_value, p.c.distribution_json)
         .join(t, t.c.trial_id == p.c.trial_id)
         .where(t.c.study_id == row)
         .order_by(p.c.param_id)
-    ):
+    )
+    # All rows at once: of a long history, fetching one by one is most of the work.
+    for trial, name, value, text in connection.execute(query).all():
         distribution: BaseDistribution = read(text)
         found[trial][name] = distribution.to_external_repr(value)
     return found
@@ -274,9 +276,8 @@ def _attributes(connection: Connection, row: int, table: Any, prefix: str) -> di
         t, t.c.trial_id == table.c.trial_id
     )
     found: dict[int, dict[str, Any]] = defaultdict(dict)
-    for trial, key, text in connection.execute(
-        query.where(t.c.study_id == row, table.c.key.startswith(prefix, autoescape=True))
-    ):
+    query = query.where(t.c.study_id == row, table.c.key.startswith(prefix, autoescape=True))
+    for trial, key, text in connection.execute(query).all():
         found[trial][key] = json.loads(text)
     return found
 
