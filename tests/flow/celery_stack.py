@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -17,6 +18,7 @@ from compose_file import Service, read_env, read_services
 from containers import Container, Restarter
 from postgres_server import PostgresServer
 
+from hpo_tasks.trial.s3_objects import client_config
 from tests.flow.airflow_under_test import ROOT, AirflowUnderTest, until
 
 COMPOSE = ROOT / "docker-compose.yaml"
@@ -134,6 +136,19 @@ class CeleryStack(AirflowUnderTest):
         done = self.containers["scheduler"].run(["airflow", *arguments])
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
+
+    def store_client(self) -> Any:
+        """A boto3 client of the object store."""
+        import boto3
+
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self._ports['object-store']}",
+            aws_access_key_id=self.variables["STORE_ACCESS_KEY"],
+            aws_secret_access_key=self.variables["STORE_SECRET_KEY"],
+            region_name="us-east-1",
+            config=client_config(),
+        )
 
     def _is_ready(self) -> bool:
         try:
