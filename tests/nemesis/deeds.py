@@ -43,6 +43,7 @@ class Nemesis(ABC):
             "runner": lambda step: self._kill_one(self.runners, step),
             "trial-parent": lambda step: self._kill_one(self.trial_parents, step),
             "task": lambda step: self._kill_one(self.tasks, step),
+            "task-watcher": lambda step: self._kill_one(self.task_watchers, step),
             "pause-trial": lambda step: self._pause_one(self.airflow.trials, step),
             "pause-task": lambda step: self._pause_one(self.tasks, step),
         }
@@ -52,8 +53,13 @@ class Nemesis(ABC):
         return self.deeds[step.deed](step)
 
     @abstractmethod
+    def task_watchers(self) -> list[psutil.Process]:
+        """The executor's processes, each of which starts one task at a time and watches it."""
+
     def tasks(self) -> list[psutil.Process]:
         """Processes that run Airflow's tasks."""
+        found = [task for watcher in self.task_watchers() for task in children(watcher, recursive=True)]
+        return [process for process in found if TRIAL_PARENT not in command_of(process)]
 
     def runners(self) -> list[psutil.Process]:
         """Processes that hold the trials: each is the parent of a user's program."""
@@ -109,11 +115,8 @@ class EmbeddedNemesis(Nemesis):
         self.deeds["supervisor"] = self._supervisor
         self.deeds["everything"] = self._everything
 
-    def tasks(self) -> list[psutil.Process]:
-        found = []
-        for worker in children(self.airflow.part("scheduler")):
-            found += children(worker, recursive=True)
-        return [process for process in found if TRIAL_PARENT not in command_of(process)]
+    def task_watchers(self) -> list[psutil.Process]:
+        return children(self.airflow.part("scheduler"))
 
     def _supervisor(self, step: Step) -> str | None:
         """The supervisor alone; a person starts it again, and it ends what the dead one left."""
@@ -161,14 +164,9 @@ class CeleryNemesis(Nemesis):
         self.deeds["postgres"] = self._postgres
         self.deeds["everything"] = self._everything
 
-    def tasks(self) -> list[psutil.Process]:
-        """What the worker's processes have started: each watches one process with a task in it."""
-        found = []
-        for name in self.airflow.workers:
-            main = self.airflow.containers[name].main_process()
-            for slot in children(main) if main else []:
-                found += children(slot, recursive=True)
-        return [process for process in found if TRIAL_PARENT not in command_of(process)]
+    def task_watchers(self) -> list[psutil.Process]:
+        mains = [self.airflow.containers[name].main_process() for name in self.airflow.workers]
+        return [process for main in mains if main for process in children(main)]
 
     def _a_worker(self, step: Step) -> str:
         return self.airflow.workers[int(step.choice * len(self.airflow.workers))]
@@ -199,13 +197,20 @@ class CeleryNemesis(Nemesis):
 
 
 def pick(victims: Callable[[], Sequence[psutil.Process]], step: Step) -> psutil.Process | None:
-    """One of them, as the step chooses; None if there is none for a while."""
+    """One of them, as the step chooses, which still lives after the step's delay; None if there is none for a while."""
+
+    def chosen() -> psutil.Process | None:
+        ordered = sorted(victims(), key=lambda process: process.pid)
+        if not ordered:
+            return None
+        victim = ordered[int(step.choice * len(ordered))]
+        let_pass(step.delay_s)
+        return victim if lives(victim) else None
+
     try:
-        found = until(victims, timeout_s=NOBODY_S, what="a victim")
+        return until(chosen, timeout_s=NOBODY_S, what="a victim")
     except AssertionError:
         return None
-    ordered = sorted(found, key=lambda process: process.pid)
-    return ordered[int(step.choice * len(ordered))]
 
 
 def kill(victims: Sequence[psutil.Process]) -> None:
@@ -235,6 +240,12 @@ def let_pass(seconds: float) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(left, 1.0))
+
+
+def lives(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def children(process: psutil.Process, *, recursive: bool = False) -> list[psutil.Process]:

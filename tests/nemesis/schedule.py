@@ -6,6 +6,7 @@ from random import Random
 
 PAUSE_S = (3.0, 11.0)
 AWAY_S = (1.0, 12.0)
+DELAY_S = (0.0, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,14 @@ class Step:
         pause_s: how long nothing is done before it.
         away_s: how long what it stops stays stopped, if it is a deed that stops something.
         choice: at least 0 and less than 1; picks one of several victims.
+        delay_s: how long a chosen process is left alone, so that what has just begun is not all that is ever hit.
     """
 
     deed: str
     pause_s: float
     away_s: float
     choice: float
+    delay_s: float
 
 
 def steps(seed: int, deck: Mapping[str, int]) -> Iterator[Step]:
@@ -42,4 +45,5 @@ def steps(seed: int, deck: Mapping[str, int]) -> Iterator[Step]:
                 pause_s=round(random.uniform(*PAUSE_S), 1),
                 away_s=round(random.uniform(*AWAY_S), 1),
                 choice=random.random(),
+                delay_s=round(random.uniform(*DELAY_S), 2),
             )
