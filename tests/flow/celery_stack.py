@@ -25,7 +25,7 @@ COMPOSE = ROOT / "docker-compose.yaml"
 PORTS = {"api-server": "8080", "postgres": "5432", "redis": "6379", "object-store": "9000"}
 """What the services listen on inside of their containers."""
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 
 
 class CeleryStack(AirflowUnderTest):

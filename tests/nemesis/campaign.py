@@ -16,7 +16,7 @@ from tests.nemesis.evidence import Sources, processes_left
 from tests.nemesis.oracle import KINDS, judge
 from tests.nemesis.recovery import Recovery, recovery
 from tests.nemesis.runs import Runs
-from tests.nemesis.schedule import steps
+from tests.nemesis.schedule import PAUSE_S, steps
 
 BATCH = 12
 TAIL_S = 1500.0
@@ -40,6 +40,7 @@ class Plan:
         work_s: how long a trial takes.
         worker_timeout_s: HPO_WORKER_TIMEOUT_S of the Celery stack, which ships with 180.
         deck: another one than the stack's.
+        pause_s: shortest and longest pause before a deed.
     """
 
     stack: str
@@ -50,6 +51,7 @@ class Plan:
     work_s: float = 0.6
     worker_timeout_s: int = 180
     deck: Mapping[str, int] | None = None
+    pause_s: tuple[float, float] = PAUSE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def write_study(nemesis: Nemesis, plan: Plan, number: int) -> str:
 def disturb(nemesis: Nemesis, plan: Plan, say: Callable[[str], None]) -> list[Done]:
     """Do the deeds of the schedule until there were as many kills as planned. Deeds that hit nobody do not count."""
     done: list[Done] = []
-    for step in steps(plan.seed, plan.deck or nemesis.deck):
+    for step in steps(plan.seed, plan.deck or nemesis.deck, pause_s=plan.pause_s):
         let_pass(step.pause_s)
         began = time.time()
         hit = nemesis.do(step)

@@ -9,6 +9,7 @@ import optuna
 import psutil
 from sqlalchemy import Engine, create_engine, text
 
+from hpo_tasks.errors import InputError
 from hpo_tasks.store import open_store
 from hpo_tasks.store.base import Store
 from hpo_tasks.study import tables
@@ -48,7 +49,7 @@ class Sources:
             rows=self._rows(run),
             outcomes=self._outcomes(run),
             run=run.state or "not over",
-            study=Ledger(self._airflow.study_db).study(run.study).state,
+            study=self._study_state(run),
             tasks={
                 f"{row['task_id']}[{row['map_index']}]": str(row["state"])
                 for row in self._tasks(run, "task_instance")
@@ -75,9 +76,18 @@ class Sources:
             if line["HPO_STUDY"] == run.study
         ]
 
+    def _study_state(self, run: Run) -> str:
+        try:
+            return Ledger(self._airflow.study_db).study(run.study).state
+        except InputError:
+            return "not there"
+
     def _rows(self, run: Run) -> list[Row]:
         """Through Optuna, not through the code that is being tested."""
-        study = optuna.load_study(study_name=run.study, storage=self._storage)
+        try:
+            study = optuna.load_study(study_name=run.study, storage=self._storage)
+        except KeyError:
+            return []
         found = []
         for trial in study.get_trials(deepcopy=False):
             key = trial.user_attrs.get(tables.KEY)

@@ -28,12 +28,13 @@ class Step:
     delay_s: float
 
 
-def steps(seed: int, deck: Mapping[str, int]) -> Iterator[Step]:
+def steps(seed: int, deck: Mapping[str, int], *, pause_s: tuple[float, float] = PAUSE_S) -> Iterator[Step]:
     """Deal the whole deck in a random order, again and again, so that rare deeds come as often as they should.
 
     Args:
         seed: the same seed and deck give the same steps.
         deck: deed → how often it is in the deck.
+        pause_s: shortest and longest pause before a deed.
     """
     random = Random(seed)
     cards = [deed for deed, count in deck.items() for _ in range(count)]
@@ -42,7 +43,7 @@ def steps(seed: int, deck: Mapping[str, int]) -> Iterator[Step]:
         for deed in cards:
             yield Step(
                 deed,
-                pause_s=round(random.uniform(*PAUSE_S), 1),
+                pause_s=round(random.uniform(*pause_s), 1),
                 away_s=round(random.uniform(*AWAY_S), 1),
                 choice=random.random(),
                 delay_s=round(random.uniform(*DELAY_S), 2),
