@@ -9,7 +9,7 @@ import optuna
 import psutil
 from sqlalchemy import Engine, create_engine, text
 
-from hpo_tasks.errors import InputError
+from hpo_tasks.errors import IntegrityError
 from hpo_tasks.store import open_store
 from hpo_tasks.store.base import Store
 from hpo_tasks.study import tables
@@ -79,7 +79,7 @@ class Sources:
     def _study_state(self, run: Run) -> str:
         try:
             return Ledger(self._airflow.study_db).study(run.study).state
-        except InputError:
+        except IntegrityError:
             return "not there"
 
     def _rows(self, run: Run) -> list[Row]:
