@@ -19,7 +19,7 @@ from containers import Container, Restarter
 from postgres_server import PostgresServer
 
 from hpo_tasks.trial.s3_objects import client_config
-from tests.flow.airflow_under_test import ROOT, AirflowUnderTest, until
+from tests.flow.airflow_under_test import ROOT, AirflowUnderTest, patient_client, until
 
 COMPOSE = ROOT / "docker-compose.yaml"
 PORTS = {"api-server": "8080", "postgres": "5432", "redis": "6379", "object-store": "9000"}
@@ -159,11 +159,8 @@ class CeleryStack(AirflowUnderTest):
 
     def _token(self) -> str:
         account = {"username": "admin", "password": self.variables["ADMIN_PASSWORD"]}
-        return (
-            httpx.post(f"{self.url}/auth/token", json=account, timeout=60)
-            .raise_for_status()
-            .json()["access_token"]
-        )
+        with patient_client(self.url) as client:
+            return client.post("/auth/token", json=account).raise_for_status().json()["access_token"]
 
     def _listens(self, service: str) -> bool:
         with socket.socket() as probe:

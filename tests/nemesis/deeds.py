@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,8 @@ from tests.flow.embedded_airflow import EmbeddedAirflow
 from tests.nemesis.schedule import Step
 
 PAUSE = "pause-"
+ZOMBIE = 3
+"""How many times as long as others a worker is stopped."""
 NOBODY_S = 15.0
 """How long to wait for a victim."""
 TRIAL_PARENT = "hpo_tasks.backends.trial_parent"
@@ -160,7 +163,7 @@ class CeleryNemesis(Nemesis):
             self.deeds[name] = lambda step, name=name: self._container(name)
             self.deeds[PAUSE + name] = lambda step, name=name: self._pause_container(name, step)
         self.deeds["worker"] = lambda step: self._container(self._a_worker(step))
-        self.deeds["pause-worker"] = lambda step: self._pause_container(self._a_worker(step), step)
+        self.deeds["pause-worker"] = self._pause_worker
         self.deeds["postgres"] = self._postgres
         self.deeds["everything"] = self._everything
 
@@ -181,6 +184,11 @@ class CeleryNemesis(Nemesis):
         with stopped(victims):
             let_pass(step.away_s)
         return f"{name}, {len(victims)} processes, for {step.away_s} s" if victims else None
+
+    def _pause_worker(self, step: Step) -> str | None:
+        """Long enough to be taken for dead, with a short HPO_WORKER_TIMEOUT_S: then its tasks run twice."""
+        longer = replace(step, away_s=ZOMBIE * step.away_s)
+        return self._pause_container(self._a_worker(step), longer)
 
     def _postgres(self, step: Step) -> str | None:
         self.airflow.postgres.crash()
