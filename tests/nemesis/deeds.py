@@ -103,7 +103,7 @@ class EmbeddedNemesis(Nemesis):
 
     airflow: EmbeddedAirflow
     deck = {  # noqa: RUF012 - a class's table
-        "trial": 8, "runner": 3, "trial-parent": 1, "task": 5, "scheduler": 2, "api-server": 2, "dag-processor": 1,
+        "trial": 7, "runner": 3, "trial-parent": 1, "task": 5, "task-watcher": 1, "scheduler": 2, "api-server": 2, "dag-processor": 1,
         "triggerer": 1, "supervisor": 1, "everything": 1,
         "pause-trial": 1, "pause-task": 1, "pause-scheduler": 1, "pause-api-server": 1,
     }  # fmt: skip
@@ -152,7 +152,7 @@ class CeleryNemesis(Nemesis):
 
     airflow: CeleryStack
     deck = {  # noqa: RUF012 - a class's table
-        "trial": 7, "runner": 2, "trial-parent": 1, "task": 4, "worker": 2, "scheduler": 2, "api-server": 1,
+        "trial": 6, "runner": 2, "trial-parent": 1, "task": 4, "task-watcher": 1, "worker": 2, "scheduler": 2, "api-server": 1,
         "dag-processor": 1, "triggerer": 1, "postgres": 1, "redis": 1, "object-store": 1, "everything": 1,
         "pause-worker": 1, "pause-scheduler": 1, "pause-redis": 1, "pause-task": 1,
     }  # fmt: skip
