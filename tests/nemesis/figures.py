@@ -20,7 +20,7 @@ def add(path: Path, row: Mapping[str, Any]) -> None:
     results = json.loads(path.read_text()) if path.exists() else {"runs": []}
     runs = [*results["runs"], row]
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"totals": totals(runs), "runs": runs}, indent=1) + "\n")
+    temporary.write_text(json.dumps({**results, "totals": totals(runs), "runs": runs}, indent=1) + "\n")
     temporary.replace(path)
 
 
