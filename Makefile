@@ -92,6 +92,10 @@ test-airflow-3.4: $(NEXT)/.ready  ## the tests that need Airflow, on the newest 
 simulate: $(READY)  ## 100,000 simulated histories with faults; figures to benchmarks/simulator.json
 	$(BIN)/python -m tests.simulator --histories 100000 --seed 1 --bugs --write
 
+nemesis: $(READY)  ## kill parts of a real Airflow at random, on both stacks; figures to benchmarks/nemesis.json (an hour; NEMESIS="--stack celery --seed 7": that one again)
+	@$(BIN)/python tests/install_servers.py
+	$(BIN)/python -m tests.nemesis $(NEMESIS)
+
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --extra celery pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --extra celery -c constraints-airflow-3.4.txt pyproject.toml -o requirements-airflow-3.4.lock
@@ -105,4 +109,4 @@ env:  ## .env with random secrets, for docker-compose.yaml; an existing one stay
 wheel: $(READY)  ## dist/*.whl, for an Airflow of your own
 	$(BIN)/uv build --wheel --no-build-isolation
 
-.PHONY: help setup demo up down lint test test-gp races outages simulate lock env wheel bench bench-peers lock-peers readme-figures test-airflow-3.4
+.PHONY: help setup demo up down lint test test-gp races outages simulate nemesis lock env wheel bench bench-peers lock-peers readme-figures test-airflow-3.4

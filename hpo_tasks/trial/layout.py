@@ -8,6 +8,7 @@ studies/<study>/<round>/<slot>/stop.json               asks this trial to stop
 studies/<study>/<round>/<slot>/checkpoint/a<N>/…       what attempt N left for the next one
 studies/<study>/<round>/<slot>/checkpoint/a<N>.json    its list of files, written last: without it there is none
 studies/<study>/<round>/<slot>/a<N>/request.json       what attempt N is to do
+studies/<study>/<round>/<slot>/a<N>/host.json          created once: from where attempt N was launched, if that matters
 studies/<study>/<round>/<slot>/a<N>/started.json       created once by the job that runs attempt N
 studies/<study>/<round>/<slot>/a<N>/report.json        how attempt N ended, when it did not commit the trial
 studies/<study>/<round>/<slot>/a<N>/log.txt, reports.jsonl, model/…
@@ -98,6 +99,10 @@ class AttemptKey:
     @property
     def request(self) -> str:
         return f"{self}request.json"
+
+    @property
+    def host(self) -> str:
+        return f"{self}host.json"
 
     @property
     def started(self) -> str:

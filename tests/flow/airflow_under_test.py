@@ -227,6 +227,11 @@ class PatientTransport(httpx.HTTPTransport):
             time.sleep(0.5)
 
 
+def patient_client(url: str) -> httpx.Client:
+    """A client of a server that is about to be there, or too busy to answer at once."""
+    return httpx.Client(base_url=url, timeout=SERVER_TIMEOUT_S, transport=PatientTransport())
+
+
 def environment(process: psutil.Process) -> dict[str, str]:
     """A process's environment; empty if it is gone."""
     try:

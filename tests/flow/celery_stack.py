@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -18,13 +19,14 @@ from compose_file import Service, read_env, read_services
 from containers import Container, Restarter
 from postgres_server import PostgresServer
 
-from tests.flow.airflow_under_test import ROOT, AirflowUnderTest, until
+from hpo_tasks.trial.s3_objects import client_config
+from tests.flow.airflow_under_test import ROOT, AirflowUnderTest, patient_client, until
 
 COMPOSE = ROOT / "docker-compose.yaml"
 PORTS = {"api-server": "8080", "postgres": "5432", "redis": "6379", "object-store": "9000"}
 """What the services listen on inside of their containers."""
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 
 
 class CeleryStack(AirflowUnderTest):
@@ -136,6 +138,19 @@ class CeleryStack(AirflowUnderTest):
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
+    def store_client(self) -> Any:
+        """A boto3 client of the object store."""
+        import boto3
+
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self._ports['object-store']}",
+            aws_access_key_id=self.variables["STORE_ACCESS_KEY"],
+            aws_secret_access_key=self.variables["STORE_SECRET_KEY"],
+            region_name="us-east-1",
+            config=client_config(),
+        )
+
     def _is_ready(self) -> bool:
         try:
             health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=10).raise_for_status().json()
@@ -145,11 +160,8 @@ class CeleryStack(AirflowUnderTest):
 
     def _token(self) -> str:
         account = {"username": "admin", "password": self.variables["ADMIN_PASSWORD"]}
-        return (
-            httpx.post(f"{self.url}/auth/token", json=account, timeout=60)
-            .raise_for_status()
-            .json()["access_token"]
-        )
+        with patient_client(self.url) as client:
+            return client.post("/auth/token", json=account).raise_for_status().json()["access_token"]
 
     def _listens(self, service: str) -> bool:
         with socket.socket() as probe:

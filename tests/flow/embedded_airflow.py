@@ -4,14 +4,13 @@ import os
 import subprocess
 from pathlib import Path
 
-import httpx
 import psutil
 
 from hpo_tasks.flow.embedded import control
 from hpo_tasks.flow.embedded.control import is_held
 from hpo_tasks.flow.embedded.home import Home, airflow_environment
 from hpo_tasks.flow.embedded.sessions import members, read_sessions
-from tests.flow.airflow_under_test import AirflowUnderTest, until
+from tests.flow.airflow_under_test import AirflowUnderTest, patient_client, until
 
 
 class EmbeddedAirflow(AirflowUnderTest):
@@ -32,7 +31,8 @@ class EmbeddedAirflow(AirflowUnderTest):
         os.environ["HPO_DAGS"], os.environ["HPO_PORT"] = str(self.dags), "0"
         running = control.start(self.home)
         self.port = running.port
-        self.log_in(running.url, httpx.get(f"{running.url}/auth/token").json()["access_token"])
+        with patient_client(running.url) as client:
+            self.log_in(running.url, client.get("/auth/token").raise_for_status().json()["access_token"])
 
     def stop(self) -> None:
         control.stop(self.home)

@@ -11,6 +11,7 @@ from trials import Study, marked, until
 from hpo_tasks.backends.local import LocalBackend
 from hpo_tasks.errors import InputError
 from hpo_tasks.flow.embedded import control
+from hpo_tasks.flow.embedded.executor_workers import ExecutorWorkers
 from hpo_tasks.flow.embedded.home import Home
 from hpo_tasks.flow.embedded.sessions import Session, beginning, kill, members, read_sessions, write_sessions
 from hpo_tasks.flow.embedded.supervisor import end_trials
@@ -116,3 +117,46 @@ def test_a_supervisor_that_ends_is_not_waited_for(monkeypatch, tmp_path):
     monkeypatch.setattr(control, "START_TIMEOUT_S", 10_000.0)
     with pytest.raises(control.StartError, match="did not start"):
         control.start(Home(tmp_path / "home"))
+
+
+# A scheduler with two workers of its executor, one of which ends when it is told to; it does not look after them.
+SCHEDULER = """
+import subprocess, sys
+program = "import sys; sys.stdin.read(1)"
+for name in ("LocalExecutor", "LocalExecutor", "another"):
+    child = subprocess.Popen([sys.executable, "-c", program, name], stdin=subprocess.PIPE)
+    print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def scheduler():
+    """Process ids of a scheduler, of its two workers, and of something else that it started."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    children = [int(process.stdout.readline()) for _ in range(3)]
+    yield process.pid, *children
+    for child in children:
+        psutil.Process(child).kill()  # the scheduler has not reaped them: they are still there
+    process.kill()
+    process.communicate()
+
+
+def test_a_dead_worker_of_the_executor_is_noticed(scheduler):
+    """Airflow would not get over it: the supervisor has to start the scheduler again."""
+    pid, _, worker, other = scheduler
+    workers = ExecutorWorkers(pid)
+    assert not workers.lost_one()
+    psutil.Process(other).kill()
+    assert not workers.lost_one()
+    psutil.Process(worker).kill()
+    until(workers.lost_one, "the dead worker to be noticed")
+
+
+def test_a_scheduler_that_is_not_there_has_lost_no_worker():
+    """It is started again because it is dead."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert not ExecutorWorkers(process.pid).lost_one()

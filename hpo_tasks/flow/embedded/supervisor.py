@@ -20,18 +20,21 @@ from importlib import metadata
 from types import FrameType
 from typing import IO
 
+from hpo_tasks.flow.embedded.executor_workers import ExecutorWorkers
 from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home, pool_slots
 from hpo_tasks.flow.embedded.sessions import Session, beginning, kill, read_sessions, write_sessions
 
+SCHEDULER = "scheduler"
 PARTS = {
     "api-server": ["airflow", "api-server"],
-    "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
+    SCHEDULER: ["airflow", "scheduler", "--skip-serve-logs"],
     "dag-processor": ["airflow", "dag-processor"],
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
 }
 GRACE_S = 10.0
 TRIAL_GRACE_S = 10.0
 RESTART_PAUSE_S = 1.0
+LOOK_AT_WORKERS_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,6 +54,8 @@ class Supervisor:
     port: int
     parts: dict[str, Part] = field(default_factory=dict)
     stopping: bool = False
+    _workers: ExecutorWorkers | None = None
+    _next_look: float = 0.0
 
     def run(self) -> None:
         """Prepare the database, start everything, watch until SIGTERM or SIGINT, end everything."""
@@ -94,22 +99,35 @@ class Supervisor:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads
             )
         self.parts[name] = Part(Session(name, process.pid, beginning(process.pid)), process)
+        if name == SCHEDULER:
+            self._workers = ExecutorWorkers(process.pid)
         write_sessions(self.home.parts, [part.session for part in self.parts.values()])
 
     def _watch(self) -> None:
         ready = False
         while not self.stopping:
             for part in list(self.parts.values()):
-                if part.process.poll() is not None and not self.stopping:
+                if (problem := self._problem(part)) and not self.stopping:
                     name = part.session.name
-                    self._log_line(f"{name} ended with {part.process.returncode}: starting it again")
+                    self._log_line(f"{name} {problem}: starting it again")
                     kill(part.session)
+                    part.process.wait()
                     time.sleep(RESTART_PAUSE_S)
                     self._start(name)
             if not ready and answers(self.port):
                 ready = True
                 _write_state(self.home, self.port)
             time.sleep(0.2)
+
+    def _problem(self, part: Part) -> str | None:
+        """Why the part has to be started again; None if it has not."""
+        if part.process.poll() is not None:
+            return f"ended with {part.process.returncode}"
+        if part.session.name == SCHEDULER and self._workers and time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_AT_WORKERS_S
+            if self._workers.lost_one():
+                return "lost a worker of its executor"
+        return None
 
     def _end(self) -> None:
         self.home.state.unlink(missing_ok=True)

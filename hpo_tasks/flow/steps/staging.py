@@ -1,27 +1,42 @@
 """A folder on this host that stands in for an S3 store, so that local trials need no credentials.
 
 The train task copies in what a job reads (request, checkpoint, code) and copies out what it wrote, the outcome last.
+A job can be seen on its own host alone. So an attempt belongs to the host that launched it, and a task that goes on
+elsewhere launches another one: two jobs that wrote into the same attempt would mix their models.
 """
 
+import json
+import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpo_tasks.errors import IntegrityError
 from hpo_tasks.flow.steps.attempts import MAX_OUTCOME_BYTES, request_key
 from hpo_tasks.store.base import Store
 from hpo_tasks.trial import layout
-from hpo_tasks.trial.contract import Request
+from hpo_tasks.trial.contract import Request, canonical_json
 from hpo_tasks.trial.layout import SlotKey
 from hpo_tasks.trial.local_files import plain_errors
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Copies between the study's store and the local folder store."""
+    """Copies between the study's store and the local folder store of this host."""
 
     store: Store
     local: Store
+    host: str = field(default_factory=lambda: os.uname().nodename)
+
+    def claim(self, request: Request) -> None:
+        """Note that this host launches the attempt, unless another one has done so."""
+        self.store.create(request_key(request).host, canonical_json({"host": self.host}))
+
+    def elsewhere(self, request: Request) -> str | None:
+        """The other host that launched the attempt, whose job cannot be seen from here; None if there is none."""
+        data = self.store.read(request_key(request).host)
+        host = None if data is None else str(json.loads(data)["host"])
+        return None if host == self.host else host
 
     def send(self, request: Request) -> None:
         """Copy in what the job of this attempt reads."""

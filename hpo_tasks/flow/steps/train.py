@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hpo_tasks.backends.base import Backend
+from hpo_tasks.backends.base import Backend, JobStatus
 from hpo_tasks.errors import UnavailableError
 from hpo_tasks.flow.steps import attempts
 from hpo_tasks.flow.steps.batch import RoundBatch
@@ -160,7 +160,7 @@ class TrialRun:
         view = attempts.newest_attempt(self.study.store, request)
         while view.number and view.report is None:
             named = self.request(view.number)
-            status = self.backend.poll([named.job])[named.job]
+            status = self._status(named)
             seen = view
             if status.state == "ended":
                 # The job may have written its report or outcome just before it ended: look after it is known to be dead.
@@ -172,12 +172,30 @@ class TrialRun:
                 return replace(view, job=status.state, ended_as=status.cls, ended_because=status.reason)
         return view
 
+    def _status(self, request: Request) -> JobStatus:
+        """What the backend says of the attempt's job; one that was launched on another host has ended for us."""
+        status = self.backend.poll([request.job])[request.job]
+        if status.state != "unknown" or self.staging is None:
+            return status
+        host = self.staging.elsewhere(request)
+        if host is None:
+            return status
+        if (
+            self._current is not None
+        ):  # by another task of this trial: only one of us is still wanted, and retried
+            self.end_job(grace_s=KILL_GRACE_S)
+            raise UnavailableError(f"attempt {request.attempt} was launched on host {host} meanwhile")
+        return JobStatus("ended", "infra", f"its task went on elsewhere than on host {host}")
+
     def _launch(self, request: Request) -> None:
         key = attempts.request_key(request)
         request = replace(request, inputs=self.bring(self.inputs))
         self.study.store.create(key.request, encode_request(request))
         self.study.store.delete([key.trial.stop])  # of a deadline that has been moved since
         if self.staging is not None:
+            self.staging.claim(request)
+            if self.staging.elsewhere(request):
+                return
             self.staging.send(request)
         self._current = request
         self._pause_s = FIRST_POLL_S

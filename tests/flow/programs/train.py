@@ -11,7 +11,8 @@ from pathlib import Path
 
 def note(event: str) -> None:
     keys = ("HPO_STUDY", "HPO_ROUND", "HPO_SLOT", "HPO_ATTEMPT")
-    line = json.dumps({"event": event, "pid": os.getpid(), **{key: os.environ[key] for key in keys}})
+    keyed = {key: os.environ[key] for key in keys}
+    line = json.dumps({"event": event, "pid": os.getpid(), "at": time.time(), **keyed})
     handle = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(handle, line.encode() + b"\n")
     os.close(handle)
