@@ -13,8 +13,9 @@ from typing import Any, Self
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
+from sqlalchemy import Connection
 
-from hpo_tasks.errors import ConflictError, IntegrityError
+from hpo_tasks.errors import ConflictError, IntegrityError, UnavailableError
 from hpo_tasks.spec.model import Scalar, StudySpec
 from hpo_tasks.study import plan, read, summary, tables, write
 from hpo_tasks.study.identity import round_seed
@@ -268,21 +269,37 @@ class Ledger:
             rejected=tuple(rejected),
         )
 
-    def close(self, study: str, state: StudyState, reason: str = "") -> None:
-        """End the study: what is still running is recorded as failed with class `stopped`, until an outcome comes."""
+    def close(self, study: str, state: StudyState, reason: str = "", *, recorded: int | None = None) -> None:
+        """End the study: what is still running is recorded as failed with class `stopped`, until an outcome comes.
+
+        Args:
+            study: id of a created study.
+            state: how it ended.
+            reason: why, in a sentence.
+            recorded: how many trials had an outcome when that was decided; None: whatever there is now.
+
+        Raises:
+            UnavailableError: there are other outcomes now, so that the decision has to be taken again: whoever took it
+                was stopped for a while, and the study went on.
+        """
         with self._locked(study) as lock:
             stored = self._get(study)
             self._sweep(self._trials(stored))  # no ask comes any more that would do it
-            for trial in self._trials(stored):
-                if trial.state == "running":
-                    lock.confirm()
-                    self._finish(trial.row, reason or "the study ended before the trial had an outcome", {})
-            with self._database.reading() as connection:
-                before = read.study_attributes(connection, stored.row).get(tables.STATE, {})
-                now = {"state": state, "reason": reason, "at": write.now(connection).isoformat()}
-            if (before.get("state"), before.get("reason")) != (state, reason):
-                lock.confirm()
-                self._database.optuna.set_study_user_attr(stored.row, tables.STATE, now)
+            lock.confirm()
+            # In one transaction: a process that is stopped before it and goes on later decides by what is there then.
+            with self._database.writing() as connection:
+                write.hold_study(connection, stored.row)
+                trials = read.stored_trials(connection, stored)
+                now = sum(bool(_record(trial).outcome_digest) for trial in read.live(trials).values())
+                if recorded is not None and now != recorded:
+                    raise UnavailableError(
+                        f"study {study} went on while its end was decided: {now} outcomes, not {recorded}"
+                    )
+                verdict = closed(reason or "the study ended before the trial had an outcome")
+                for trial in trials:
+                    if trial.state == "running":
+                        write.finish(connection, trial.row, verdict)
+                self._set_state(connection, stored, state, reason, at=write.now(connection).isoformat())
 
     def reopen(self, study: str, round_: int) -> None:
         """Let a closed study go on: trials that were only closed run again, those with an outcome stay.
@@ -294,20 +311,27 @@ class Ledger:
         """
         with self._locked(study) as lock:
             stored = self._get(study)
-            live = read.live(self._trials(stored))
-            digests = [
-                _record(trial).outcome_digest for (number, _), trial in live.items() if number == round_
-            ]
-            if digests and all(digests):
-                return
-            for trial in live.values():
-                if trial.state == "failed" and _record(trial).outcome_digest == "":
-                    lock.confirm()
-                    with self._database.writing() as connection:
-                        write.run_again(connection, trial.row)
-            state = {"state": "running", "reason": "", "at": None}
             lock.confirm()
-            self._database.optuna.set_study_user_attr(stored.row, tables.STATE, state)
+            with self._database.writing() as connection:  # one transaction, as in `close`
+                write.hold_study(connection, stored.row)
+                live = read.live(read.stored_trials(connection, stored)).values()
+                mine = [_record(trial) for trial in live if _record(trial).round == round_]
+                if mine and all(record.outcome_digest for record in mine):
+                    return
+                for trial in live:
+                    if trial.state == "failed" and _record(trial).outcome_digest == "":
+                        write.run_again(connection, trial.row)
+                self._set_state(connection, stored, "running", "", at=None)
+
+    def _set_state(
+        self, connection: Connection, stored: StoredStudy, state: StudyState, reason: str, at: str | None
+    ) -> None:
+        """Note the study's state, unless it is that already: the moment of its end stays."""
+        before = read.study_attributes(connection, stored.row).get(tables.STATE, {})
+        if (before.get("state"), before.get("reason")) != (state, reason):
+            write.set_study_attribute(
+                connection, stored.row, tables.STATE, {"state": state, "reason": reason, "at": at}
+            )
 
     def delete(self, study: str) -> bool:
         """Delete a study with its trials. False if there is none."""

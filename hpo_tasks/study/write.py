@@ -102,8 +102,23 @@ def mark(connection: Connection, trial: int, attributes: Mapping[str, Any]) -> N
     _set_attributes(connection, tables.trial_user_attributes, trial, attributes)
 
 
+def hold_study(connection: Connection, study: int) -> None:
+    """Let nobody else who holds it go on before this transaction ends. On SQLite every writing transaction does that."""
+    studies = tables.studies
+    connection.execute(select(studies.c.study_id).where(studies.c.study_id == study).with_for_update())
+
+
+def set_study_attribute(connection: Connection, study: int, key: str, value: Any) -> None:
+    """Set a user attribute of a study."""
+    attrs = tables.study_user_attributes
+    connection.execute(delete(attrs).where(attrs.c.study_id == study, attrs.c.key == key))
+    connection.execute(insert(attrs).values(study_id=study, key=key, value_json=json.dumps(value)))
+
+
 def run_again(connection: Connection, trial: int) -> None:
-    """Put a trial that was closed without an outcome back to running."""
+    """Put a trial that was closed without an outcome back to running, unless a tell comes first."""
+    t = tables.trials
+    connection.execute(select(t.c.state).where(t.c.trial_id == trial).with_for_update())
     if _only_closed(connection, trial):
         _set_state(connection, trial, "running", None)
         attrs = tables.trial_user_attributes

@@ -242,9 +242,8 @@ def conclude_believes_closed_trials():
     """A trial that was closed without an outcome counts as recorded."""
     real = conclude._verdict
 
-    def verdict(study, ledger_):
-        found = real(study, ledger_)
-        history = ledger_.trials(study.pin.study)
+    def verdict(study, ledger_, history):
+        found = real(study, ledger_, history)
         if len(history) == study.pin.spec.budget.trials:
             return Finished("complete", "all trials have an end")
         return found

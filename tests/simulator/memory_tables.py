@@ -183,6 +183,12 @@ def _mark(connection: MemoryTables, row: int, attributes) -> None:
     trial.stored = None
 
 
+def _set_study_attribute(connection: MemoryTables, row: int, key: str, value) -> None:
+    study = connection.study(row)
+    study.own[key] = json.dumps(value)
+    study.header = None
+
+
 def _run_again(connection: MemoryTables, row: int) -> None:
     trial = connection.trial(row)
     if _only_closed(trial):
@@ -197,6 +203,8 @@ writes = SimpleNamespace(
     finish=_finish,
     mark=_mark,
     run_again=_run_again,
+    hold_study=lambda connection, row: None,
+    set_study_attribute=_set_study_attribute,
 )
 """Takes the place of `study.write` in the ledger."""
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 from cases import CONDITIONAL, STUDY, header, outcome, spec
 
-from hpo_tasks.errors import ConflictError, InputError, IntegrityError
+from hpo_tasks.errors import ConflictError, InputError, IntegrityError, UnavailableError
 from hpo_tasks.study import ledger as ledger_module
 from hpo_tasks.study import read, tables, write
 from hpo_tasks.study.ledger import Ledger
@@ -269,6 +269,18 @@ def test_a_round_that_is_recorded_opens_no_closed_study(ledger):
     ledger.close(STUDY, "complete", "all are recorded")
     ledger.reopen(STUDY, 0)
     assert ledger.study(STUDY).state == "complete"
+
+
+def test_an_old_decision_closes_no_study_that_went_on(ledger):
+    """A conclude that was stopped (SIGSTOP) after it had decided, and goes on when others have finished the study."""
+    _, asked = study_with_a_round(ledger)
+    ledger.tell(STUDY, [outcome(asked[0])])
+    seen = sum(bool(trial.outcome_digest) for trial in ledger.trials(STUDY))
+    ledger.tell(STUDY, [outcome(a) for a in asked])
+    ledger.close(STUDY, "complete", "all are recorded", recorded=len(asked))
+    with pytest.raises(UnavailableError, match="4 outcomes, not 1"):
+        ledger.close(STUDY, "failed", "1 of 4 trials are recorded", recorded=seen)
+    assert (ledger.study(STUDY).state, ledger.study(STUDY).reason) == ("complete", "all are recorded")
 
 
 def test_the_close_sweeps_what_a_late_ask_left(ledger, monkeypatch):

@@ -1,7 +1,7 @@
 """Conclude: close the study, write its summary, put the best model where others find it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from hpo_tasks.flow.steps.run import ADHOC_DAG_ID, OpenStudy
 from hpo_tasks.flow.steps.train import OpenTrial
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Finished
+from hpo_tasks.study.records import TrialRecord
 from hpo_tasks.study.summary import summary
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import canonical_json
@@ -39,8 +40,9 @@ def conclude(study: OpenStudy, ledger: Ledger, open_trial: OpenTrial) -> Conclus
     """Close the study with what is recorded. Repeatable; a later clear of a failed task opens it again."""
     pin = study.pin
     _settle(study, ledger, open_trial)
-    finished = _verdict(study, ledger)
-    ledger.close(pin.study, finished.state, finished.reason)
+    history = ledger.trials(pin.study)
+    finished = _verdict(study, ledger, history)
+    ledger.close(pin.study, finished.state, finished.reason, recorded=_recorded(history))
     document = summary(ledger.study(pin.study), ledger.trials(pin.study))
     best = document["best"]
     model = copy_best_models(study.store, pin, best) if best else None
@@ -85,15 +87,17 @@ def _provenance(pin: Pin) -> dict[str, Any]:
     }
 
 
-def _verdict(study: OpenStudy, ledger: Ledger) -> Finished:
+def _recorded(history: Sequence[TrialRecord]) -> int:
+    return sum(bool(trial.outcome_digest) for trial in history)
+
+
+def _verdict(study: OpenStudy, ledger: Ledger, history: Sequence[TrialRecord]) -> Finished:
     """How the study ended: the plan says so; if it would go on, a task failed."""
-    history = ledger.trials(study.pin.study)
     plan = plan_round(study, ledger, 1 + max((trial.round for trial in history), default=-1))
     if isinstance(plan, Finished) and all(trial.outcome_digest for trial in history):
         return plan
-    recorded = sum(bool(trial.outcome_digest) for trial in history)
     return Finished(
         "failed",
-        f"{recorded} of {study.pin.spec.budget.trials} trials are recorded; a task before this one failed: "
+        f"{_recorded(history)} of {study.pin.spec.budget.trials} trials are recorded; a task before this one failed: "
         "its log says why; clear it and everything after it to go on",
     )
