@@ -266,10 +266,14 @@ def _s3_client(connection: str | None) -> Any:
 
     from hpo_tasks.trial.s3_objects import client_config
 
-    if connection_password(connection) is None:  # the hook would go on with whatever credentials it finds
-        raise UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
+    gone = UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
+    if connection_password(connection) is None:
+        raise gone
+    hook = S3Hook(aws_conn_id=connection, config=client_config())
     try:
-        return S3Hook(aws_conn_id=connection, config=client_config()).get_conn()
+        if not hook.conn_config:  # it looks again, and would go on with whatever credentials it finds
+            raise gone
+        return hook.get_conn()
     except (AirflowException, BotoCoreError, ValueError) as error:
         raise InputError(f"store.connection: `{connection}` makes no S3 client: {error}") from None
 

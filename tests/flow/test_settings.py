@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hpo_tasks.errors import InputError, SpecError, UnavailableError
+from hpo_tasks.flow import tasks
 from hpo_tasks.flow.settings import check_pool, connection_password, read_deployment
 from hpo_tasks.flow.tasks import _check_connection, _s3_client
 from hpo_tasks.spec.model import StoreRef
@@ -64,6 +65,21 @@ def test_a_stores_missing_connection_is_named(open_client, error):
     """
     with pytest.raises(error, match=r"store\.connection: .*`hpo_no_such_connection`"):
         open_client()
+
+
+def test_an_outage_between_two_looks_at_a_connection_is_an_outage(monkeypatch):
+    """Airflow's hook looks again, takes silence for a missing connection, and goes on without credentials."""
+    found = json.dumps({"conn_type": "aws", "login": "key", "password": CANARY})
+    monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", found)
+
+    def look_and_lose_it(connection):
+        password = connection_password(connection)
+        monkeypatch.delenv("AIRFLOW_CONN_HPO_TEST_KEY")
+        return password
+
+    monkeypatch.setattr(tasks, "connection_password", look_and_lose_it)
+    with pytest.raises(UnavailableError, match=r"store\.connection: .*`hpo_test_key`"):
+        _s3_client("hpo_test_key")
 
 
 def test_a_connection_that_makes_no_client_is_named(monkeypatch):
