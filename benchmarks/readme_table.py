@@ -103,7 +103,10 @@ def _figures(found: Mapping[str, Any]) -> Iterator[str]:
         f"{found['ask_s']:.0f} s / {found['tell_s']:.1f} s",
     )
     yield _row("100 study files parsed together", f"{parsing['parse_100_files_s']:.1f} s")
-    yield _row("importing the DAG file, over `airflow.sdk`", f"{parsing['import_over_sdk_s'] * 1000:.0f} ms")
+    yield _row(
+        "importing the DAG file: a task process, forked preloaded / a fresh process, over `airflow.sdk`",
+        f"{parsing['task_start_1_file_s'] * 1000:.0f} ms / {parsing['import_over_sdk_s'] * 1000:.0f} ms",
+    )
     yield _row("memory of the embedded Airflow at rest", f"{found['memory_at_rest_mib']:,} MiB")
 
 

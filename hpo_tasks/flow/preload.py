@@ -17,6 +17,7 @@ MODULES = (
     "airflow.providers.amazon.aws.hooks.s3",
     "airflow.providers.standard.operators.empty",
     "airflow.sdk.bases.sensor",
+    "airflow.sdk.bases.skipmixin",
     "airflow.sdk.execution_time.task_runner",
     "hpo_tasks.flow.dags",
     "hpo_tasks.flow.steps.ask",
@@ -29,6 +30,7 @@ MODULES = (
     "hpo_tasks.store.s3_store",
     "hpo_tasks.study.ledger",
     "jinja2.ext",
+    "ruamel.yaml",
 )
 
 

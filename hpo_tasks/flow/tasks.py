@@ -20,6 +20,7 @@ from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems, trust_
 from hpo_tasks.store.base import Store
 
 if TYPE_CHECKING:
+    from hpo_tasks.flow.steps.connections import PasswordOf
     from hpo_tasks.flow.steps.train import OpenTrial
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def prepare_task(
     check_pool(chosen.pool)
     deployment = read_deployment()
     reference = _store_of(chosen, deployment)
-    _check_connection(reference["connection"])
+    password_of = _surely(context)
+    _check_connection(reference["connection"], password_of)
     store = _open_store(reference["store"], reference["connection"])
     run = RunIdentity(
         dag_id=context["dag_run"].dag_id,
@@ -52,7 +54,7 @@ def prepare_task(
         store=store,
         ledger=_open_ledger(deployment),
         s3=lambda: _s3_client(reference["connection"]),
-        password_of=connection_password,
+        password_of=password_of,
         base=study_file.resolve().parent if study_file else None,
         max_rounds=rounds,
     )
@@ -221,8 +223,24 @@ def _store_of(spec: StudySpec, deployment: Deployment) -> StudyHandle:
     return {"study": "", "store": chosen.uri, "connection": chosen.connection}
 
 
-def _check_connection(connection: str | None) -> None:
-    if connection is not None and connection_password(connection) is None:
+def _surely(context: Context) -> "PasswordOf":
+    """Passwords of connections; says that there is no such connection only if Airflow answers.
+
+    While its server or database is away Airflow says the same of every connection.
+    """
+
+    def password_of(connection: str) -> str | None:
+        password = connection_password(connection)
+        if password is None:
+            context["ti"].xcom_pull(task_ids=context["ti"].task_id)  # raises if Airflow does not answer
+            password = connection_password(connection)
+        return password
+
+    return password_of
+
+
+def _check_connection(connection: str | None, password_of: "PasswordOf") -> None:
+    if connection is not None and password_of(connection) is None:
         message = f"there is no Airflow connection `{connection}`: create it, with the type `aws`"
         raise SpecError([Problem("store.connection", message)])
 
@@ -266,13 +284,10 @@ def _s3_client(connection: str | None) -> Any:
 
     from hpo_tasks.trial.s3_objects import client_config
 
-    gone = UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
-    if connection_password(connection) is None:
-        raise gone
-    hook = S3Hook(aws_conn_id=connection, config=client_config())
     try:
-        if not hook.conn_config:  # it looks again, and would go on with whatever credentials it finds
-            raise gone
+        hook = S3Hook(aws_conn_id=connection, config=client_config())
+        if not hook.conn_config:  # it would go on with whatever credentials it finds
+            raise UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
         return hook.get_conn()
     except (AirflowException, BotoCoreError, ValueError) as error:
         raise InputError(f"store.connection: `{connection}` makes no S3 client: {error}") from None

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from hpo_tasks.errors import InputError, SpecError, UnavailableError
-from hpo_tasks.flow import tasks
 from hpo_tasks.flow.settings import check_pool, connection_password, read_deployment
-from hpo_tasks.flow.tasks import _check_connection, _s3_client
+from hpo_tasks.flow.tasks import _check_connection, _s3_client, _surely
 from hpo_tasks.spec.model import StoreRef
 
 CANARY = "canary-4f1c9a"
@@ -54,7 +56,7 @@ def test_there_is_no_such_connection(monkeypatch):
 @pytest.mark.parametrize(
     ("open_client", "error"),
     [
-        (lambda: _check_connection("hpo_no_such_connection"), SpecError),
+        (lambda: _check_connection("hpo_no_such_connection", connection_password), SpecError),
         (lambda: _s3_client("hpo_no_such_connection"), UnavailableError),
     ],
 )
@@ -67,27 +69,50 @@ def test_a_stores_missing_connection_is_named(open_client, error):
         open_client()
 
 
-def test_an_outage_between_two_looks_at_a_connection_is_an_outage(monkeypatch):
-    """Airflow's hook looks again, takes silence for a missing connection, and goes on without credentials."""
-    found = json.dumps({"conn_type": "aws", "login": "key", "password": CANARY})
-    monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", found)
-
-    def look_and_lose_it(connection):
-        password = connection_password(connection)
-        monkeypatch.delenv("AIRFLOW_CONN_HPO_TEST_KEY")
-        return password
-
-    monkeypatch.setattr(tasks, "connection_password", look_and_lose_it)
-    with pytest.raises(UnavailableError, match=r"store\.connection: .*`hpo_test_key`"):
-        _s3_client("hpo_test_key")
-
-
 def test_a_connection_that_makes_no_client_is_named(monkeypatch):
     """One message, no traceback of boto3's."""
     connection = {"conn_type": "aws", "extra": {"endpoint_url": "no url", "region_name": "x"}}
     monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", json.dumps(connection))
     with pytest.raises(InputError, match=r"store\.connection: `hpo_test_key` makes no S3 client"):
         _s3_client("hpo_test_key")
+
+
+def test_a_store_whose_connection_is_gone_for_a_moment_is_tried_again(monkeypatch):
+    """Airflow's database may die between two looks: no other credentials are taken, and the task is retried."""
+
+    def not_found(*_arguments):
+        raise AirflowNotFoundException
+
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_HPO_TEST_KEY", json.dumps({"conn_type": "aws", "login": "key", "password": "x"})
+    )
+    assert connection_password("hpo_test_key") == "x"
+    monkeypatch.setattr(S3Hook, "get_connection", not_found)
+    with pytest.raises(UnavailableError, match="hpo_test_key"):
+        _s3_client("hpo_test_key")
+
+
+class Asked:
+    """A task instance that asks Airflow."""
+
+    task_id = "prepare"
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def xcom_pull(self, task_ids):
+        return self._answer()
+
+
+def away():
+    raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+
+def test_no_connection_is_missing_while_airflow_is_away():
+    """Prepare would refuse the study for good; so it fails, and is retried."""
+    with pytest.raises(AirflowRuntimeError):
+        _surely({"ti": Asked(away)})("hpo_no_such_connection")
+    assert _surely({"ti": Asked(lambda: None)})("hpo_no_such_connection") is None
 
 
 def test_a_pool_that_the_deployment_does_not_know_is_refused(monkeypatch):
