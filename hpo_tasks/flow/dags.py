@@ -17,7 +17,10 @@ from hpo_tasks.flow.steps.run import ADHOC_DAG_ID
 from hpo_tasks.spec import FormField, StudySpec, form_fields, load, planned_max_rounds
 from hpo_tasks.spec.describe import describe
 
-RETRIES = {
+TASKS = {
+    # Airflow's own weights put early rounds before late ones: in a pool, each study that begins would hold up all that
+    # are about to end, and `hpo_adhoc`, which has the most rounds, everybody.
+    "weight_rule": "absolute",
     "retries": 7,
     "retry_delay": timedelta(seconds=10),
     "retry_exponential_backoff": 2.0,
@@ -64,7 +67,7 @@ def study_dag(path: Path, spec: StudySpec) -> DAG:
         max_active_runs=spec.max_active_runs,
         max_active_tasks=max(16, spec.batch_size),
         tags=["hpo", *(f"{key}:{value}"[:100] for key, value in spec.tags.items())],
-        default_args={"owner": spec.owner or "hpo", **RETRIES},
+        default_args={"owner": spec.owner or "hpo", **TASKS},
         render_template_as_native_obj=False,
     )
     with dag:
@@ -86,7 +89,7 @@ def adhoc_dag() -> DAG:
         max_active_runs=16,
         is_paused_upon_creation=False,
         tags=["hpo"],
-        default_args={"owner": "hpo", **RETRIES},
+        default_args={"owner": "hpo", **TASKS},
     )
     with dag:
         build_study(dag, rounds=most_rounds(), slots=ADHOC_SLOTS, spec=None, study_file=None)

@@ -154,3 +154,8 @@ def test_adhoc_says_how_many_rounds_it_has():
     dag = adhoc_dag()
     assert f"up to {most_rounds()} rounds" in dag.doc_md
     assert dag.get_task("prepare").rounds == most_rounds()
+
+
+def test_no_task_goes_before_those_of_other_studies():
+    """By Airflow's own weights a study that begins would hold up all that are about to end."""
+    assert {(task.weight_rule, task.priority_weight) for task in adhoc_dag().tasks} == {("absolute", 1)}

@@ -24,7 +24,8 @@ POLL_S = 0.2
 FIRST_POLL_S = 0.01
 """Trials may last a few milliseconds: the pauses grow from this to `POLL_S`."""
 STAGED_POLLS = 10
-"""Polls between two looks when the store is S3, where each look is a handful of requests that are paid for."""
+"""Polls of the job between two looks at the store when it is S3: each look is a handful of requests that are paid for.
+What a job left is brought there as soon as it has ended: until then it would be lost with this host."""
 KILL_GRACE_S = 3.0
 """Short: Airflow kills a task 5 s after it has told it to stop."""
 
@@ -208,13 +209,14 @@ class TrialRun:
             self._ask_to_stop(request)
         if self.staging is not None:
             self.staging.forward_stop(request)
-        if self.staging is None:
+        for _ in range(1 if self.staging is None else STAGED_POLLS):
             self.sleep(self._pause_s)
             self._pause_s = min(POLL_S, self._pause_s * 1.5)
-            return
-        for _ in range(STAGED_POLLS):
-            if not self.stop_requested:
-                self.sleep(POLL_S)
+            if self.stop_requested or self.staging is None or self._has_ended(request):
+                return
+
+    def _has_ended(self, request: Request) -> bool:
+        return self.backend.poll([request.job])[request.job].state == "ended"
 
     def _ask_to_stop(self, request: Request) -> None:
         key = layout.SlotKey(request.study, request.round, request.slot).stop

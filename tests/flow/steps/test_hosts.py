@@ -74,3 +74,22 @@ def test_of_two_tasks_the_one_that_was_overtaken_ends_its_job(on, store):
     assert (submitted(zombie), submitted(other), other.backend.stopped) == ([1], [2], [])
     key = SlotKey("study", 0, 0).attempt(2)
     assert store.read(key.report) is None
+
+
+def test_what_a_job_left_is_brought_to_the_store_as_soon_as_it_has_ended(on, store):
+    """Looks at the store are paid for, looks at a job of this host are not; and until then its work may be lost."""
+    task = on("one", runs)
+    task.advance()
+    job = task.backend.submitted[0]
+    pauses = []
+
+    def ends_after_a_while(pause_s):
+        pauses.append(pause_s)
+        if sum(pauses) > 0.5:
+            completes(task.staging.local)(job)
+            task.backend.states[job.job] = JobStatus("ended")
+
+    task.sleep = ends_after_a_while
+    assert task.until_decided().cls == "complete"
+    assert sum(pauses) < 0.75
+    assert store.read(SlotKey("study", 0, 0).outcome) is not None
