@@ -57,7 +57,7 @@ outages: $(READY)  ## outages of ten minutes on a real Airflow (about an hour; r
 	@command -v cc > /dev/null || apt-get install --yes --quiet gcc libc6-dev > /dev/null
 	$(BIN)/python benchmarks/outages.py
 
-bench: $(READY)  ## measure speed, write benchmarks/results.json (a quarter of an hour; QUICK=1: small sizes)
+bench: $(READY)  ## measure speed, write benchmarks/results.json (half an hour; QUICK=1: small sizes)
 	@$(BIN)/python tests/install_servers.py
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
 

@@ -1,6 +1,6 @@
 """Measures everything that the README says about speed; prints tables and writes results.json.
 
-    make bench                                              all of it (about a quarter of an hour)
+    make bench                                              all of it (about half an hour)
     make bench QUICK=1                                      small sizes, to see that it works; writes nothing
     .venv/bin/python -m benchmarks.bench noop ledger        some measures; writes nothing
 

@@ -77,6 +77,10 @@ def _state_dir() -> Path:
     return folder
 
 
+class NoStudyDatabaseError(InputError):
+    """Nobody says where the study database is. Of the connection Airflow says so too while it is away itself."""
+
+
 def _study_db() -> str:
     if url := os.environ.get("HPO_STUDY_DB"):
         return url
@@ -86,7 +90,7 @@ def _study_db() -> str:
     try:
         return str(BaseHook.get_connection(STUDY_DB_CONNECTION).get_uri())
     except AirflowNotFoundException:
-        raise InputError(
+        raise NoStudyDatabaseError(
             f"study database: there is neither an Airflow connection `{STUDY_DB_CONNECTION}` nor HPO_STUDY_DB; create "
             f"the connection: airflow connections add {STUDY_DB_CONNECTION} --conn-uri postgresql://user:password@host/db"
         ) from None

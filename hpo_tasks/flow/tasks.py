@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Context
 
-from hpo_tasks.errors import HpoError, InputError, Problem, SpecError, UnavailableError
+from hpo_tasks.errors import HpoError, InputError, Problem, RefusedError, SpecError, UnavailableError
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
-from hpo_tasks.flow.settings import Deployment, check_pool, connection_password, read_deployment
+from hpo_tasks.flow.settings import (
+    Deployment,
+    NoStudyDatabaseError,
+    check_pool,
+    connection_password,
+    read_deployment,
+)
 from hpo_tasks.flow.steps.run import OpenStudy, StudyHandle, TrainWork, open_study
 from hpo_tasks.spec import RUN_FIELDS, StudySpec, Trust, apply, validate
 from hpo_tasks.spec.rules.trust import ALLOW_LOCAL, import_path_problems, trust_problems
@@ -37,7 +43,7 @@ def prepare_task(
     params = dict(context["params"])
     chosen = spec_of_run(spec, params)
     check_pool(chosen.pool)
-    deployment = read_deployment()
+    deployment = _surely_read_deployment(context)
     reference = _store_of(chosen, deployment)
     password_of = _surely(context)
     _check_connection(reference["connection"], password_of)
@@ -213,7 +219,11 @@ def _interval(context: Context, spec: StudySpec) -> tuple[datetime, datetime]:
 
 
 def _open(handle: StudyHandle) -> OpenStudy:
-    return open_study(read_deployment(), _open_store(handle["store"], handle["connection"]), handle["study"])
+    try:
+        deployment = read_deployment()
+    except NoStudyDatabaseError as error:  # prepare had one, so it is Airflow that is away
+        raise UnavailableError(str(error)) from None
+    return open_study(deployment, _open_store(handle["store"], handle["connection"]), handle["study"])
 
 
 def _store_of(spec: StudySpec, deployment: Deployment) -> StudyHandle:
@@ -232,11 +242,25 @@ def _surely(context: Context) -> "PasswordOf":
     def password_of(connection: str) -> str | None:
         password = connection_password(connection)
         if password is None:
-            context["ti"].xcom_pull(task_ids=context["ti"].task_id)  # raises if Airflow does not answer
+            _ask_airflow(context)
             password = connection_password(connection)
         return password
 
     return password_of
+
+
+def _surely_read_deployment(context: Context) -> Deployment:
+    """The deployment; that there is no study database is believed only if Airflow answers."""
+    try:
+        return read_deployment()
+    except NoStudyDatabaseError:
+        _ask_airflow(context)
+        return read_deployment()
+
+
+def _ask_airflow(context: Context) -> None:
+    """Ask Airflow something that it knows. Raises if its server or database does not answer."""
+    context["ti"].xcom_pull(task_ids=context["ti"].task_id)
 
 
 def _check_connection(connection: str | None, password_of: "PasswordOf") -> None:
@@ -279,7 +303,7 @@ def _s3_client(connection: str | None) -> Any:
 
         return new_client()
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from airflow.sdk.exceptions import AirflowException
+    from airflow.sdk.exceptions import AirflowException, AirflowSecretsBackendAccessDenied
     from botocore.exceptions import BotoCoreError
 
     from hpo_tasks.trial.s3_objects import client_config
@@ -289,6 +313,10 @@ def _s3_client(connection: str | None) -> Any:
         if not hook.conn_config:  # it would go on with whatever credentials it finds
             raise UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
         return hook.get_conn()
+    except AirflowSecretsBackendAccessDenied:
+        raise RefusedError(
+            f"store.connection: Airflow does not let this task read `{connection}`: allow it"
+        ) from None
     except (AirflowException, BotoCoreError, ValueError) as error:
         raise InputError(f"store.connection: `{connection}` makes no S3 client: {error}") from None
 

@@ -4,12 +4,23 @@ import json
 
 import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import (
+    AirflowNotFoundException,
+    AirflowRuntimeError,
+    AirflowSecretsBackendAccessDenied,
+    ErrorType,
+)
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from hpo_tasks.errors import InputError, SpecError, UnavailableError
+from hpo_tasks.errors import InputError, RefusedError, SpecError, UnavailableError
 from hpo_tasks.flow.settings import check_pool, connection_password, read_deployment
-from hpo_tasks.flow.tasks import _check_connection, _s3_client, _surely
+from hpo_tasks.flow.tasks import (
+    _check_connection,
+    _open,
+    _s3_client,
+    _surely,
+    _surely_read_deployment,
+)
 from hpo_tasks.spec.model import StoreRef
 
 CANARY = "canary-4f1c9a"
@@ -113,6 +124,29 @@ def test_no_connection_is_missing_while_airflow_is_away():
     with pytest.raises(AirflowRuntimeError):
         _surely({"ti": Asked(away)})("hpo_no_such_connection")
     assert _surely({"ti": Asked(lambda: None)})("hpo_no_such_connection") is None
+
+
+def test_a_store_s_connection_that_a_task_may_not_read_is_named(monkeypatch):
+    """Waiting does not mend it, so the task is not retried."""
+
+    def denied(*_arguments):
+        raise AirflowSecretsBackendAccessDenied
+
+    monkeypatch.setattr(S3Hook, "get_connection", denied)
+    with pytest.raises(RefusedError, match=r"store\.connection: .*`hpo_test_key`"):
+        _s3_client("hpo_test_key")
+
+
+def test_no_study_database_is_missing_while_airflow_is_away(monkeypatch):
+    """Airflow does not find its connection then. Prepare asks again; later tasks know that there was one."""
+    monkeypatch.setenv("HPO_DEPLOYMENT", "test")
+    monkeypatch.delenv("HPO_STUDY_DB", raising=False)
+    with pytest.raises(AirflowRuntimeError):
+        _surely_read_deployment({"ti": Asked(away)})
+    with pytest.raises(InputError, match="study database: there is neither"):
+        _surely_read_deployment({"ti": Asked(lambda: None)})
+    with pytest.raises(UnavailableError, match="study database"):
+        _open({"study": "s", "store": "/nowhere", "connection": None})
 
 
 def test_a_pool_that_the_deployment_does_not_know_is_refused(monkeypatch):

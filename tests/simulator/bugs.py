@@ -209,23 +209,6 @@ def late_outcome_overwrites():
 
 
 @bug
-def a_running_job_counts_as_dead():
-    """What is read of the newest attempt after a poll is taken for the attempt that was polled."""
-
-    def view(self, request):
-        found = attempts.newest_attempt(self.study.store, request)
-        if found.number == 0 or found.report is not None:
-            return found
-        named = self.request(found.number)
-        status = self.backend.poll([named.job])[named.job]
-        if status.state == "ended":
-            found = attempts.newest_attempt(self.study.store, request)
-        return replace(found, job=status.state, ended_as=status.cls, ended_because=status.reason)
-
-    return patch.object(train.TrialRun, "_view", view)
-
-
-@bug
 def finished_trials_are_finished_again():
     """Recording is no compare-and-set: a close that looked before overwrites what a tell has recorded since."""
     return patch.object(memory_tables, "_only_closed", lambda _: True)
