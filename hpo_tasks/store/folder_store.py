@@ -4,6 +4,8 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -101,10 +103,12 @@ class FolderStore(FolderObjects):
         try:
             for name in temporaries:
                 with suppress(FileNotFoundError):
-                    if (
-                        os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime
-                        < time.time() - ABANDONED_AFTER_S
-                    ):
+                    found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    if found.st_mtime >= time.time() - ABANDONED_AFTER_S:
+                        continue
+                    if stat.S_ISDIR(found.st_mode):
+                        shutil.rmtree(name, dir_fd=fd)
+                    else:
                         os.unlink(name, dir_fd=fd)
         finally:
             os.close(fd)

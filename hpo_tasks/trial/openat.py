@@ -6,6 +6,7 @@ it afterwards would leave a moment in which somebody swaps a folder for a link.
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -46,20 +47,18 @@ def make_file(root: Path, parents: Sequence[str], name: str) -> tuple[int, int]:
     Raises:
         RefusedError, OSError: as `open_folder`; FileExistsError if there is such a file.
     """
-    made = False
     for _ in range(_MAKE_ATTEMPTS):
-        # Not found: it was never made, or a delete took the folder away because it was still empty.
-        with suppress(FileNotFoundError), ExitStack() as opened:
-            folder = open_folder(root, parents)
-            opened.callback(os.close, folder)
-            fd = os.open(name, _NEW_FILE, 0o666, dir_fd=folder)
-            opened.callback(os.close, fd)
-            if made:
+        # Not found: a delete took away a folder that was there a moment ago, because it was empty.
+        with suppress(FileNotFoundError):
+            above, missing = _open_as_deep_as_it_goes(root, parents)
+            try:
+                made = _graft(above, missing, name) if missing else _make_here(above, name)
+            finally:
+                os.close(above)
+            if made and missing:
                 _sync_folders(root, parents)
-            opened.pop_all()
-            return folder, fd
-        _make_folders(root, parents)
-        made = True
+            if made:
+                return made
     raise OSError(errno.EAGAIN, "its folder vanishes as often as it is made")
 
 
@@ -99,16 +98,54 @@ def entries(root: Path, parents: Sequence[str]) -> list[tuple[str, bool]]:
     return [(name, is_folder) for name, is_folder, is_file in kinds if is_folder or is_file]
 
 
-def _make_folders(root: Path, parents: Sequence[str]) -> None:
-    """Make the missing folders; others may make or delete them at the same time."""
+def _open_as_deep_as_it_goes(root: Path, parents: Sequence[str]) -> tuple[int, Sequence[str]]:
+    """Descriptor of the last folder on the way that is there, and the names that are missing below it."""
+    fd = open_folder(root, ())
     for depth, name in enumerate(parents):
-        with suppress(FileNotFoundError):
-            above = open_folder(root, parents[:depth])
+        try:
+            below = os.open(name, _FOLDER, dir_fd=fd)
+        except FileNotFoundError:
+            return fd, parents[depth:]
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        fd = below
+    return fd, ()
+
+
+def _make_here(folder: int, name: str) -> tuple[int, int]:
+    fd = os.open(name, _NEW_FILE, 0o666, dir_fd=folder)
+    return os.dup(folder), fd
+
+
+def _graft(above: int, missing: Sequence[str], name: str) -> tuple[int, int] | None:
+    """Make a file and the folders above it under a temporary name, then put them in place; None if others were first.
+
+    So no empty folder is ever seen, which a delete would take away before the file is in it; and again the next time.
+    """
+    with ExitStack() as opened:
+        os.mkdir(name, dir_fd=above)
+        opened.callback(shutil.rmtree, name, dir_fd=above)
+        folder = os.open(name, _FOLDER, dir_fd=above)
+        for below in missing[1:]:
+            upper = folder
             try:
-                with suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=above)
+                os.mkdir(below, dir_fd=upper)
+                folder = os.open(below, _FOLDER, dir_fd=upper)
             finally:
-                os.close(above)
+                os.close(upper)
+        opened.callback(os.close, folder)
+        fd = os.open(name, _NEW_FILE, 0o666, dir_fd=folder)
+        opened.callback(os.close, fd)
+        try:
+            os.rename(name, missing[0], src_dir_fd=above, dst_dir_fd=above)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                return None
+            raise
+        opened.pop_all()
+        return folder, fd
 
 
 def _sync_folders(root: Path, parents: Sequence[str]) -> None:

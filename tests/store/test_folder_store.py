@@ -52,6 +52,9 @@ def test_delete_removes_abandoned_temporaries_and_no_others(tmp_path: Path) -> N
         (tmp_path / folder / f"{TEMPORARY}crashed").write_bytes(b"half")
     long_ago = time.time() - ABANDONED_AFTER_S - 60
     os.utime(tmp_path / "old" / f"{TEMPORARY}crashed", (long_ago, long_ago))
+    tree = tmp_path / "old" / f"{TEMPORARY}crashed-with-folders"
+    (tree / "below").mkdir(parents=True)
+    os.utime(tree, (long_ago, long_ago))
 
     store.delete(["old/key", "new/key"])
 

@@ -236,20 +236,38 @@ def test_a_file_system_without_hard_links_is_refused(root: Path, monkeypatch: py
 def test_a_folder_that_is_deleted_while_it_is_empty_is_made_again(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_folders = openat._make_folders
-    made: list[Path] = []
+    """Empty folders of an earlier crash, say: found by the writer, and deleted before its file is in them."""
+    (root / "a" / "b").mkdir(parents=True)
+    make_here = openat._make_here
 
-    def make_and_lose_once(*args: object) -> None:
-        make_folders(*args)
-        made.append(root / "a" / "b")
-        if len(made) == 1:
-            (root / "a" / "b").rmdir()
-            (root / "a").rmdir()
+    def lose_and_make(folder: int, name: str) -> tuple[int, int]:
+        (root / "a" / "b").rmdir()
+        (root / "a").rmdir()
+        return make_here(folder, name)
 
-    monkeypatch.setattr(openat, "_make_folders", make_and_lose_once)
+    monkeypatch.setattr(openat, "_make_here", lose_and_make)
 
     assert FolderObjects(root).create("a/b/key", b"value")
-    assert len(made) == 2
+    assert (root / "a" / "b" / "key").read_bytes() == b"value"
+
+
+def test_folders_that_another_writer_made_first_are_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = os.rename
+
+    def come_second(*args: object, **kwargs: object) -> None:
+        (root / "a" / "b").mkdir(parents=True)
+        (root / "a" / "b" / "other").write_bytes(b"theirs")
+        rename(*args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", come_second)
+
+    assert FolderObjects(root).create("a/b/key", b"value")
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == [
+        "a",
+        "a/b",
+        "a/b/key",
+        "a/b/other",
+    ]
 
 
 def test_a_link_whose_reply_was_lost_was_made(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
