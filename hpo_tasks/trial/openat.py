@@ -56,7 +56,7 @@ def make_file(root: Path, parents: Sequence[str], name: str) -> tuple[int, int]:
             finally:
                 os.close(above)
             if made and missing:
-                _sync_folders(root, parents)
+                _sync_folders(root, parents, len(parents) - len(missing))
             if made:
                 return made
     raise OSError(errno.EAGAIN, "its folder vanishes as often as it is made")
@@ -148,9 +148,9 @@ def _graft(above: int, missing: Sequence[str], name: str) -> tuple[int, int] | N
         return folder, fd
 
 
-def _sync_folders(root: Path, parents: Sequence[str]) -> None:
-    """Make the entries of new folders durable. After a file is in the last one: until then a delete may take it."""
-    for depth in range(len(parents)):
+def _sync_folders(root: Path, parents: Sequence[str], there: int) -> None:
+    """Make the entries of new folders durable; so many of the parents were there before."""
+    for depth in range(there, len(parents)):
         above = open_folder(root, parents[:depth])
         try:
             os.fsync(above)
