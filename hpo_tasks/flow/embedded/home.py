@@ -124,8 +124,8 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
 
     Recovery: a killed scheduler is noticed and its tasks are retried within about half a minute; ten minutes without an
     API server end no task, and with it no trial (a lost host, which the heartbeat timeout is for, is all of us here).
-    Speed: the scheduler sleeps a tenth of a second instead of one, and files are parsed anew every 10 s. DAGs with a
-    schedule start paused: looking at the examples starts no nightly run; `hpo run` or the UI unpauses them.
+    Speed: the scheduler waits for the tasks (executor.py), files are parsed when they have changed (study_watch.py). DAGs
+    with a schedule start paused: looking at the examples starts no nightly run; `hpo run` or the UI unpauses them.
     """
     options = _airflow_options(home, dags, port) | _kept_secrets(home)
     named = {key if key == "AIRFLOW_HOME" else f"AIRFLOW__{key}": value for key, value in options.items()}
@@ -154,7 +154,7 @@ def _airflow_options(home: Home, dags: Path, port: int) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
-        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__EXECUTOR": "hpo_tasks.flow.embedded.executor.LocalExecutor",
         "CORE__PARALLELISM": str(pool_slots() + max(2, cores())),
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
@@ -167,13 +167,13 @@ def _airflow_options(home: Home, dags: Path, port: int) -> dict[str, str]:
         "API__WORKERS": "1",
         "API__LOG_FETCH_TIMEOUT_SEC": "5",
         "LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "900",
         "WORKERS__MAX_FAILED_HEARTBEATS": "120",
         "SCHEDULER__CATCHUP_BY_DEFAULT": "False",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     }
 
