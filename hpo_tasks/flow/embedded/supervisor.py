@@ -17,12 +17,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from hpo_tasks.flow.embedded.executor_workers import ExecutorWorkers
 from hpo_tasks.flow.embedded.home import POOL, Home, embedded_home, pool_slots
 from hpo_tasks.flow.embedded.sessions import Session, beginning, kill, read_sessions, write_sessions
+from hpo_tasks.flow.embedded.study_watch import StudyWatch
 
 SCHEDULER = "scheduler"
 PARTS = {
@@ -34,7 +36,7 @@ PARTS = {
 GRACE_S = 10.0
 TRIAL_GRACE_S = 10.0
 RESTART_PAUSE_S = 1.0
-LOOK_AT_WORKERS_S = 1.0
+LOOK_AROUND_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -105,9 +107,13 @@ class Supervisor:
 
     def _watch(self) -> None:
         ready = False
+        studies = StudyWatch(Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]))
         while not self.stopping:
+            if look_around := time.monotonic() > self._next_look:
+                self._next_look = time.monotonic() + LOOK_AROUND_S
+                studies.look()
             for part in list(self.parts.values()):
-                if (problem := self._problem(part)) and not self.stopping:
+                if (problem := self._problem(part, look_around)) and not self.stopping:
                     name = part.session.name
                     self._log_line(f"{name} {problem}: starting it again")
                     kill(part.session)
@@ -119,14 +125,12 @@ class Supervisor:
                 _write_state(self.home, self.port)
             time.sleep(0.2)
 
-    def _problem(self, part: Part) -> str | None:
+    def _problem(self, part: Part, look_around: bool) -> str | None:  # noqa: FBT001 - the loop's own
         """Why the part has to be started again; None if it has not."""
         if part.process.poll() is not None:
             return f"ended with {part.process.returncode}"
-        if part.session.name == SCHEDULER and self._workers and time.monotonic() > self._next_look:
-            self._next_look = time.monotonic() + LOOK_AT_WORKERS_S
-            if self._workers.lost_one():
-                return "lost a worker of its executor"
+        if look_around and part.session.name == SCHEDULER and self._workers and self._workers.lost_one():
+            return "lost a worker of its executor"
         return None
 
     def _end(self) -> None:
