@@ -31,6 +31,8 @@ from hpo_tasks.trial import runner
 
 IDLE_S = 30.0
 LOOK_AGAIN_S = 1.0
+OUR_OWN = ("hpo_tasks.trial.folder_objects", "grp", "gzip", "tarfile")
+"""What our runner imports only when it needs it, as every job of a folder store with code does. They start no thread."""
 NOTHING = "--nothing"
 """Instead of modules: they were tried, and one of them starts threads."""
 
@@ -60,6 +62,8 @@ def preload(modules: Sequence[str], *, again: Sequence[str]) -> None:
 
     A module that cannot be imported is left to the job that needs it: there the message reaches the user.
     """
+    for module in OUR_OWN:
+        importlib.import_module(module)
     if NOTHING in modules:
         return
     for module in modules:

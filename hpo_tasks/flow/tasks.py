@@ -107,13 +107,18 @@ def train_task(
     study = _open(work)
     batch = read_batch(study.store, study.pin.study, work["round"])
     open_trial = _trials_of(study, work)
-    for slot in work["slots"]:
-        trial = open_trial(batch, slot)
-        on_start(trial.request_stop)
-        with slot_of_study(study, give_up=lambda trial=trial: trial.stop_requested):  # type: ignore[misc]
+    trials = [open_trial(batch, slot) for slot in work["slots"]]
+
+    def stop() -> None:
+        for trial in trials:  # also those to come: nobody waits for this task any more
+            trial.request_stop()
+
+    on_start(stop)
+    with slot_of_study(study, give_up=lambda: trials[0].stop_requested):
+        for trial in trials:
             outcome = trial.until_decided(is_taken_away)
-        values = " ".join(f"{name}={value:.6g}" for name, value in outcome.values.items())
-        log.info("slot %d: %s %s", slot, outcome.cls, values or outcome.reason)
+            values = " ".join(f"{name}={value:.6g}" for name, value in outcome.values.items())
+            log.info("slot %d: %s %s", trial.slot, outcome.cls, values or outcome.reason)
 
 
 def tell_task(work: TrainWork) -> dict[str, Any]:

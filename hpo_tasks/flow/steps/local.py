@@ -79,7 +79,7 @@ def _local_store(study: OpenStudy) -> Store:
 
 @contextmanager
 def slot_of_study(study: OpenStudy, *, give_up: Callable[[], bool]) -> Iterator[None]:
-    """Hold one of the study's `backend.slots` on this host, and one of the host's, while a trial is trained.
+    """Hold one of the study's `backend.slots` on this host, and one of the host's, while a task trains.
 
     Airflow may have started more train tasks: `hpo_adhoc` is one DAG for studies with any number of slots, and tasks
     that wait here have their start behind them when a slot gets free. In this order for everybody, so that whoever has

@@ -20,12 +20,12 @@ from hpo_tasks.trial.contract import Outcome, Request, encode_request
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.2
+POLL_S = 0.05
 FIRST_POLL_S = 0.01
 """Trials may last a few milliseconds: the pauses grow from this to `POLL_S`."""
-STAGED_POLLS = 10
-"""Polls of the job between two looks at the store when it is S3: each look is a handful of requests that are paid for.
-What a job left is brought there as soon as it has ended: until then it would be lost with this host."""
+POLLS_A_LOOK = 40
+"""Polls of the job between two looks at the store: each look is a handful of reads, and on S3 of requests that are paid
+for. As soon as the job has ended there is one: what it left must not be lost with this host."""
 KILL_GRACE_S = 3.0
 """Short: Airflow kills a task 5 s after it has told it to stop."""
 
@@ -167,9 +167,8 @@ class TrialRun:
                 # The job may have written its report or outcome just before it ended: look after it is known to be dead.
                 self._collect(named)
                 view = attempts.newest_attempt(self.study.store, request)
-            if (
-                view.number == seen.number
-            ):  # else another process has launched the next one, which may well live
+            # Another number: another process has launched the next one meanwhile, which may well live.
+            if view.number == seen.number:
                 return replace(view, job=status.state, ended_as=status.cls, ended_because=status.reason)
         return view
 
@@ -181,9 +180,8 @@ class TrialRun:
         host = self.staging.elsewhere(request)
         if host is None:
             return status
-        if (
-            self._current is not None
-        ):  # by another task of this trial: only one of us is still wanted, and retried
+        if self._current is not None:
+            # By another task of this trial: only one of us is still wanted, and retried.
             self.end_job(grace_s=KILL_GRACE_S)
             raise UnavailableError(f"attempt {request.attempt} was launched on host {host} meanwhile")
         return JobStatus("ended", "infra", f"its task went on elsewhere than on host {host}")
@@ -209,10 +207,10 @@ class TrialRun:
             self._ask_to_stop(request)
         if self.staging is not None:
             self.staging.forward_stop(request)
-        for _ in range(1 if self.staging is None else STAGED_POLLS):
+        for _ in range(POLLS_A_LOOK):
             self.sleep(self._pause_s)
-            self._pause_s = min(POLL_S, self._pause_s * 1.5)
-            if self.stop_requested or self.staging is None or self._has_ended(request):
+            self._pause_s = min(POLL_S, self._pause_s * 1.1)
+            if self.stop_requested or self._has_ended(request):
                 return
 
     def _has_ended(self, request: Request) -> bool:
