@@ -6,7 +6,7 @@ from typing import Literal
 from hpo_tasks.spec.model import MAX_BATCH_SIZE, MAX_ROUNDS, MAX_SEED, StudySpec
 from hpo_tasks.spec.rules.optimizer import SAMPLERS
 
-MIN_ROUNDS = 8
+MIN_ROUNDS = 4
 MAX_EPOCH = 2**31 - 1
 MAX_NOTE_CHARACTERS = 1000
 
@@ -38,7 +38,7 @@ class FormField:
 
 
 def planned_max_rounds(spec: StudySpec, *, most: int = MAX_ROUNDS) -> int:
-    """How many rounds the study's DAG has: the file's, else twice what the budget needs, from 8 to `most`."""
+    """How many rounds the study's DAG has: the file's, else twice what the budget needs, from 4 to `most`."""
     if spec.max_rounds is not None:
         return spec.max_rounds
     needed = -(-spec.budget.trials // spec.batch_size)

@@ -57,7 +57,7 @@ def test_it_tells_objective_space_budget_and_program():
 
     for line in (
         "small", "Nightly.", "Objective: minimize rmse, maximize r2", "Thresholds: latency_ms <= 50",
-        "Budget: 1 trial, at most 1h30m; stops if more than 50 % fail", "Rounds: up to 8, of 1 trial",
+        "Budget: 1 trial, at most 1h30m; stops if more than 50 % fail", "Rounds: up to 4, of 1 trial",
         'Program: command "train" "--lr={lr}"', "Each trial: 1 thread, 4GiB, 2 GPUs, timeout 1m30s, up to 3 attempts",
         "0.001 to 0.1, log scale", "2 to 12, step 2", '"gbtree", null, 0, 1', "and 10 more",
         'only when booster is "gbtree"', "lr * depth < 1",

@@ -153,7 +153,7 @@ def test_a_form_takes_import_paths_from_the_file_or_the_allow_list_only(study, m
 @pytest.mark.parametrize(
     ("trials", "batch", "most", "rounds"),
     [
-        (1, 1, 50, 8),
+        (1, 1, 50, 4),
         (8, 2, 50, 8),
         (64, 8, 50, 16),
         (65, 8, 50, 18),
