@@ -18,12 +18,18 @@ from tests.flow.airflow_under_test import FINAL
 from tests.flow.embedded_airflow import EmbeddedAirflow
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
-LOOK_EVERY_S = 0.5
-"""Seldom: each look is a request that the measured Airflow answers."""
+TRIAL_CODE = Path(__file__).parents[1] / "trial_code"
+LOOK_EVERY_S = 2.0
+"""Seldom: each look is a request that the measured Airflow answers. Durations are Airflow's own, not those between looks."""
 
 NOOP: Mapping[str, Any] = {
     "optimizer": {"sampler": "random", "seed": 1},
-    "trial": {"command": None, "env": None, "code": {"dir": str(PROGRAMS)}, "entry_point": "noop:objective"},
+    "trial": {
+        "command": None,
+        "env": None,
+        "code": {"dir": str(TRIAL_CODE)},
+        "entry_point": "noop:objective",
+    },
 }
 """Changes to the tests' study file: a trial that does nothing. Random, so that sampling is none of the cost."""
 
