@@ -7,12 +7,14 @@ import optuna
 import psycopg
 import pytest
 import sqlalchemy
-from cases import STUDY, header
+from cases import STUDY, header, outcome
 from ledger_worker import SPEC
 from processes import kill, lines, run, wait_until, wait_until_stopped
 
 from hpo_tasks.errors import UnavailableError
+from hpo_tasks.study import write
 from hpo_tasks.study.ledger import Ledger
+from hpo_tasks.study.verdict import judge
 
 COUNT = 4
 
@@ -72,6 +74,31 @@ def test_a_zombie_that_lost_its_lock_does_no_harm(postgres_url, tmp_path):
         assert [(t.round, t.slot) for t in ledger.trials(STUDY)] == [
             (r, s) for r in (0, 1) for s in range(COUNT)
         ]
+
+
+def test_a_reopening_does_not_undo_an_outcome_that_is_being_recorded(postgres_url):
+    """A tell takes no lock of the study: its transaction may be open while reopen looks at the closed trial."""
+    with Ledger(postgres_url) as ledger:
+        ledger.create(header(SPEC))
+        asked = ledger.ask(STUDY, SPEC, 0, COUNT)
+        ledger.close(STUDY, "stopped")
+        stored = ledger._get(STUDY)
+        trial = ledger._trials(stored)[0]
+        verdict = judge(stored.header, trial.record, outcome(asked[0], values={"loss": 1.0}))
+        reopening = threading.Thread(target=ledger.reopen, args=(STUDY, 0))
+        with ledger._database.writing() as telling:
+            assert write.finish(telling, trial.row, verdict)
+            reopening.start()
+            wait_until(lambda: waits_for_a_row(postgres_url), "reopen has come to the trial")
+        reopening.join()
+        assert [t.state for t in ledger.trials(STUDY)] == ["complete", *["running"] * (COUNT - 1)]
+
+
+def waits_for_a_row(url):
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+        ).fetchone()[0]
 
 
 def test_the_lock_holder_s_connection_is_terminated(postgres_url):

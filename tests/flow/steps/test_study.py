@@ -11,7 +11,8 @@ import pytest
 from hpo_tasks.backends.base import JobStatus
 from hpo_tasks.errors import ConflictError, RefusedError, SpecError, UnavailableError
 from hpo_tasks.flow.settings import Deployment
-from hpo_tasks.flow.steps.ask import ask
+from hpo_tasks.flow.steps import ask as ask_step
+from hpo_tasks.flow.steps.ask import ask, plan_round
 from hpo_tasks.flow.steps.conclude import conclude
 from hpo_tasks.flow.steps.local import open_trial, tidy
 from hpo_tasks.flow.steps.prepare import RunIdentity, Site, prepare
@@ -21,7 +22,7 @@ from hpo_tasks.flow.steps.train import TrialRun
 from hpo_tasks.spec import Trust, validate
 from hpo_tasks.store import open_store
 from hpo_tasks.study.ledger import Ledger
-from hpo_tasks.study.plan import Finished
+from hpo_tasks.study.plan import Batch, Finished
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Outcome, encode_outcome, params_sha256
 from hpo_tasks.trial.layout import SlotKey
@@ -128,6 +129,21 @@ def test_exactly_the_budget_is_started(runs):
     study, conclusion = runs.run(budget={"trials": 7})
     assert [sum(t.round == r for t in runs.trials(study)) for r in range(4)] == [3, 3, 1, 0]
     assert (conclusion.state, conclusion.is_success) == ("complete", True)
+
+
+def test_an_ask_that_was_stopped_opens_no_study_that_has_ended(runs, monkeypatch):
+    """SIGSTOP between its plan and its first write; others finish the study; SIGCONT."""
+    plan = plan_round(runs.prepare(), runs.ledger, 0)
+    assert isinstance(plan, Batch)
+    study, _ = runs.run()
+    ended = runs.ledger.study(study.pin.study)
+    monkeypatch.setattr(ask_step, "plan_round", lambda *_: plan)
+
+    ask(study, runs.ledger, 0)
+
+    now = runs.ledger.study(study.pin.study)
+    assert (now.state, now.ended_at, now.counts) == (ended.state, ended.ended_at, ended.counts)
+    assert ended.state == "complete"
 
 
 def test_a_space_that_is_exhausted_ends_the_study(runs):
