@@ -10,42 +10,49 @@ from hpo_tasks.flow.embedded import executor as embedded
 from hpo_tasks.flow.embedded.executor import LocalExecutor
 
 FOR_EVER_S = 3600.0
-BEGUN = ("task", TaskInstanceState.RUNNING, None)
-DONE = ("task", TaskInstanceState.SUCCESS, None)
-FAILED = ("task", TaskInstanceState.FAILED, None)
+TASK = "task"
+WORKER = 1
 
 
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
-    """One without workers, as the scheduler has it between two passes."""
+    """One as the scheduler has it between two passes, with one worker and its one task."""
     found = LocalExecutor(parallelism=1)
     monkeypatch.setattr(found, "_check_workers", lambda: None)
     found.result_queue = multiprocessing.SimpleQueue()
+    found.workers = {WORKER: None}
+    found.running.add(TASK)
     return found
 
 
-@pytest.mark.parametrize("end", [DONE, FAILED])
-def test_an_end_is_not_waited_for_any_longer(executor: LocalExecutor, end: tuple) -> None:
+def say(executor: LocalExecutor, state: TaskInstanceState) -> None:
+    """What a worker says of its task, in this Airflow's words."""
+    knows_workers = hasattr(executor, "_worker_tasks")  # from 3.4 on
+    executor.result_queue.put((WORKER, TASK, state, None) if knows_workers else (TASK, state, None))
+
+
+@pytest.mark.parametrize("end", [TaskInstanceState.SUCCESS, TaskInstanceState.FAILED])
+def test_an_end_is_not_waited_for_any_longer(executor: LocalExecutor, end: TaskInstanceState) -> None:
     """With a pause that would never end; the task has begun before."""
     executor._pause_s = FOR_EVER_S
-    executor.result_queue.put(BEGUN)
-    ending = threading.Timer(0.05, executor.result_queue.put, [end])
+    say(executor, TaskInstanceState.RUNNING)
+    ending = threading.Timer(0.05, say, [executor, end])
     ending.start()
 
     executor.sync()
 
     ending.join()
-    assert executor.get_event_buffer() == {"task": (end[1], None)}
+    assert executor.event_buffer == {TASK: (end, None)}
     assert executor._pause_s == embedded.FIRST_PAUSE_S
 
 
 def test_that_a_task_begins_ends_no_pause(executor: LocalExecutor) -> None:
     executor._pause_s = 0.01
-    executor.result_queue.put(BEGUN)
+    say(executor, TaskInstanceState.RUNNING)
 
     executor.sync()
 
-    assert executor.get_event_buffer() == {"task": (TaskInstanceState.RUNNING, None)}
+    assert executor.event_buffer == {TASK: (TaskInstanceState.RUNNING, None)}
     assert executor._pause_s == 0.02
 
 
