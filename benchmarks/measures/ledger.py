@@ -1,6 +1,5 @@
 """Ask and tell of a batch of 100 with a long history, on PostgreSQL."""
 
-import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 from rich.table import Table
 from sqlalchemy import Connection, insert, select
@@ -105,19 +103,9 @@ def _trial(spec: StudySpec, number: int, proposal: Proposal) -> dict[str, list[d
     template = write.template(spec, proposal, key, BATCH)
     record = TrialRecord(number, key.round, key.slot, "running", proposal.params, seed=0)
     verdict = judge(_header(), record, _outcome(key.round, key.slot, proposal.params))
-    own = {**template.user_attrs, tables.OUTCOME: verdict.facts}
+    template.set_user_attr(tables.OUTCOME, verdict.facts)
     return {
-        tables.trial_params.name: [
-            {
-                "param_name": name,
-                "param_value": distribution.to_internal_repr(template.params[name]),
-                "distribution_json": distribution_to_json(distribution),
-            }
-            for name, distribution in template.distributions.items()
-        ],
-        tables.trial_user_attributes.name: [
-            {"key": key, "value_json": json.dumps(value)} for key, value in own.items()
-        ],
+        **{table.name: rows for table, rows in write.rows_of(template).items()},
         tables.trial_values.name: [
             {"objective": index, "value": value, "value_type": tables.FINITE}
             for index, value in enumerate(verdict.values or ())

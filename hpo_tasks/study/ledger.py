@@ -158,7 +158,8 @@ class Ledger:
                     template = write.template(
                         spec, proposal, SlotKey(study, round_, slot), len(proposals.batch)
                     )
-                    self._database.optuna.create_new_trial(stored.row, template)
+                    with self._database.writing() as connection:
+                        write.create(connection, stored.row, template)
                     self._at(f"ask.created.{slot}")
             trials = self._trials(stored)
             self._sweep(trials)

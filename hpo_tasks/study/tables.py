@@ -1,7 +1,7 @@
 """Optuna's tables and the attributes that we keep in them. The one place that knows how the study database looks.
 
-Reads and the tell go to the tables themselves: Optuna's API needs several transactions to finish a trial, and one or
-more queries for every trial it lists. New studies and trials are made by Optuna.
+Reads and writes of trials go to the tables themselves: Optuna's API needs several transactions to finish a trial, one or
+more queries for every trial it lists, and three or four for every parameter of a new one. New studies are made by Optuna.
 
 trial_user_attributes     hpo:key             which slot the trial is for; written with the trial
                           hpo:outcome         how it ended; written with its final state

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from hpo_tasks.spec.model import FixedParameter, StudySpec
 from hpo_tasks.study import tables
@@ -58,8 +59,47 @@ def now(connection: Connection) -> datetime:
     return found.astimezone(UTC)
 
 
+def create(connection: Connection, study: int, trial: FrozenTrial) -> None:
+    """Create a trial with its parameters and attributes, and the study's next number.
+
+    The same rows as Optuna's `create_new_trial` makes, and by the same rule (who gives a number holds the study), with a
+    handful of statements instead of three or four for each parameter, some of which get slower with every trial.
+
+    Args:
+        connection: a writing transaction.
+        study: primary key.
+        trial: see `template`; its number does not count.
+    """
+    hold_study(connection, study)
+    t = tables.trials
+    number = connection.execute(select(func.count()).where(t.c.study_id == study)).scalar_one()
+    began = None if trial.datetime_start is None else trial.datetime_start.replace(tzinfo=None)
+    row = {"study_id": study, "number": number, "state": trial.state, "datetime_start": began}
+    trial_id = connection.execute(insert(t).values(row).returning(t.c.trial_id)).scalar_one()
+    for table, rows in rows_of(trial).items():
+        if rows:
+            connection.execute(insert(table), [{"trial_id": trial_id, **columns} for columns in rows])
+
+
+def rows_of(trial: FrozenTrial) -> dict[Table, list[dict[str, Any]]]:
+    """What is stored beside the trial's own row, by table, without the trial's primary key."""
+    params = [
+        {
+            "param_name": name,
+            "param_value": distribution.to_internal_repr(trial.params[name]),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for name, distribution in trial.distributions.items()
+    ]
+    return {
+        tables.trial_params: params,
+        tables.trial_user_attributes: _attribute_rows(trial.user_attrs),
+        tables.trial_system_attributes: _attribute_rows(trial.system_attrs),
+    }
+
+
 def template(spec: StudySpec, proposal: Proposal, key: SlotKey, batch: int) -> FrozenTrial:
-    """A trial for Optuna to create in one transaction: state, key, parameters, and what the sampler keeps with it.
+    """A trial to `create`: state, key, parameters, and what the sampler keeps with it.
 
     Args:
         spec: the pinned spec.
@@ -78,7 +118,7 @@ def template(spec: StudySpec, proposal: Proposal, key: SlotKey, batch: int) -> F
         "fixed": fixed,
     }
     return FrozenTrial(
-        number=-1,  # Optuna gives the next one
+        number=-1,  # `create` gives the next one
         trial_id=-1,
         state=OptunaState.RUNNING,
         value=None,
@@ -139,6 +179,10 @@ def delete_study(connection: Connection, study: str) -> bool:
     for table in (trials, *tables.OF_STUDIES, studies):
         connection.execute(delete(table).where(table.c.study_id == row))
     return True
+
+
+def _attribute_rows(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
 
 
 def _only_closed(connection: Connection, trial: int) -> bool:

@@ -178,7 +178,7 @@ def test_the_form_refuses_types_and_bounds(airflow, conf):
 
 @pytest.mark.parametrize(
     ("conf", "message"),
-    [({"budget.trails": 5}, "budget.trails"), ({"batch_size": 1, "budget.trials": 32}, "budget.trials")],
+    [({"budget.trails": 5}, "budget.trails"), ({"batch_size": 1, "budget.trials": 16}, "budget.trials")],
 )
 def test_prepare_refuses_the_rest(airflow, conf, message):
     """What the form cannot see: one message, no traceback, no retry, nothing created."""

@@ -48,7 +48,7 @@ class _Unlocked:
 
 @bug
 def no_duplicate_sweep():
-    """What a lost reply to a COMMIT leaves behind stays."""
+    """What a creation that took place twice leaves behind stays."""
     return patch.object(ledger.Ledger, "_sweep", lambda _self, _trials: None)
 
 

@@ -14,10 +14,6 @@ from sqlalchemy.exc import OperationalError
 from hpo_tasks.study import read, tables, write
 from hpo_tasks.study.read import StoredStudy, StoredTrial
 from tests.simulator.database import Row, Transactions
-from tests.simulator.scheduler import Scheduler
-
-OPTUNA_TRIES = 5
-OPTUNA_PAUSE_S = 1.0
 
 
 @dataclass
@@ -53,11 +49,11 @@ class Study:
 class MemoryTables:
     """Implements `Tables`. What `reading` and `writing` yield is what `reads` and `writes` take as connection."""
 
-    def __init__(self, transactions: Transactions, scheduler: Scheduler) -> None:
+    def __init__(self, transactions: Transactions) -> None:
         self.studies: list[Study] = []
         self.trials: list[Trial] = []
         self.transactions = transactions
-        self.optuna = _Optuna(self, scheduler)
+        self.optuna = _Optuna(self)
 
     @contextmanager
     def reading(self) -> Iterator["MemoryTables"]:
@@ -196,8 +192,29 @@ def _run_again(connection: MemoryTables, row: int) -> None:
         del trial.own[tables.OUTCOME]
 
 
+def _create(connection: MemoryTables, row: int, template) -> None:
+    for _ in range(connection.transactions.times()):
+        _insert(connection, row, template)
+
+
+def _insert(connection: MemoryTables, row: int, template) -> None:
+    study = connection.study(row)
+    trial = Trial(
+        row=len(connection.trials) + 1,
+        number=len(study.trials),
+        state=template.state,
+        params=dict(template.params),
+        started=template.datetime_start.replace(tzinfo=None),
+        own={key: json.dumps(value) for key, value in template.user_attrs.items()},
+        system={key: json.dumps(value) for key, value in template.system_attrs.items()},
+    )
+    study.trials.append(trial)
+    connection.trials.append(trial)
+
+
 writes = SimpleNamespace(
     template=write.template,
+    create=_create,
     check=lambda connection: None,
     now=lambda connection: write.datetime.now(UTC),
     finish=_finish,
@@ -212,9 +229,8 @@ writes = SimpleNamespace(
 class _Optuna:
     """What the ledger uses of Optuna's RDBStorage; each method is one transaction there, too."""
 
-    def __init__(self, tables_: MemoryTables, scheduler: Scheduler) -> None:
+    def __init__(self, tables_: MemoryTables) -> None:
         self._tables = tables_
-        self._scheduler = scheduler
 
     @contextmanager
     def _transaction(self, *, changes: bool = True) -> Iterator[None]:
@@ -249,29 +265,3 @@ class _Optuna:
     def set_study_system_attr(self, row: int, key: str, value) -> None:
         with self._transaction():
             self._tables.study(row).system[key] = json.dumps(value)
-
-    def create_new_trial(self, row: int, template) -> None:
-        for tries in range(1, OPTUNA_TRIES + 1):
-            try:
-                with self._transaction():
-                    self._insert(row, template)
-            except StorageInternalError:
-                if tries == OPTUNA_TRIES:
-                    raise
-                self._scheduler.sleep(OPTUNA_PAUSE_S)
-            else:
-                return
-
-    def _insert(self, row: int, template) -> None:
-        study = self._tables.study(row)
-        trial = Trial(
-            row=len(self._tables.trials) + 1,
-            number=len(study.trials),
-            state=template.state,
-            params=dict(template.params),
-            started=template.datetime_start.replace(tzinfo=None),
-            own={key: json.dumps(value) for key, value in template.user_attrs.items()},
-            system={key: json.dumps(value) for key, value in template.system_attrs.items()},
-        )
-        study.trials.append(trial)
-        self._tables.trials.append(trial)

@@ -1,24 +1,20 @@
 """The product's own statements and Optuna's, on an SQLite in memory: an order of magnitude slower than memory_tables."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from unittest.mock import patch
 
 import greenlet
-import optuna.storages._rdb.storage as optuna_storage
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import scoped_session
 from sqlalchemy.pool import StaticPool
 
-from hpo_tasks.study import read, tables
+from hpo_tasks.study import read, tables, write
 from hpo_tasks.study.samplers import quiet
 from hpo_tasks.study.storage import Database, _begin_on_sqlite
 from tests.simulator.database import Row, Transactions
-from tests.simulator.memory_tables import OPTUNA_PAUSE_S
-from tests.simulator.scheduler import Scheduler
 from tests.simulator.world import MakeTables, remembered
 
 
@@ -105,9 +101,8 @@ def in_sqlite() -> Iterator[MakeTables]:
     )
     event.listen(storage.engine, "begin", lambda connection: _before(connection, raw))
     event.listen(storage.engine, "begin", _begin_on_sqlite)
-    sleeps: list[Callable[[float], None]] = []
 
-    def make(transactions: Transactions, scheduler: Scheduler) -> RealTables:
+    def make(transactions: Transactions) -> RealTables:
         raw.transactions = None
         storage.scoped_session.registry.registry.clear()
         for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
@@ -115,11 +110,15 @@ def in_sqlite() -> Iterator[MakeTables]:
                 raw.execute(f"DELETE FROM {name}")
         raw.changes_before = raw.total_changes
         raw.transactions = transactions
-        sleeps[:] = [scheduler.sleep]
         return RealTables(storage)
 
-    pause = SimpleNamespace(sleep=lambda _: sleeps[0](OPTUNA_PAUSE_S))
-    with remembered(), patch.object(optuna_storage, "time", pause):
+    create = write.create
+
+    def create_once_or_twice(*arguments: object) -> None:
+        for _ in range(raw.transactions.times() if raw.transactions else 1):
+            create(*arguments)
+
+    with remembered(), patch.object(write, "create", create_once_or_twice):
         yield make
 
 

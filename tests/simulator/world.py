@@ -42,7 +42,7 @@ SHORTEST_PAUSE_S = 0.2
 STUDIES = 16
 """Study ids that histories share, so that what is proposed without any fault is computed once for each."""
 
-MakeTables = Callable[[Transactions, Scheduler], Tables]
+MakeTables = Callable[[Transactions], Tables]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class World:
         self.store = MemoryStore(self.scheduler)
         self.transactions = Transactions(self.scheduler)
         self.locks = Locks(self.scheduler, may_be_lost=plan.may_lose_locks)
-        self.tables = make_tables(self.transactions, self.scheduler)
+        self.tables = make_tables(self.transactions)
         self.ledger = SimulatedLedger(SimulatedDatabase(self.tables, self.locks), self.scheduler)
         self.backend = SimulatedBackend(self.scheduler, self.store, seed, calm=calm)
         self.studies = {name: study_id(DEPLOYMENT.name, DAG_ID, name, 0) for name in plan.names}

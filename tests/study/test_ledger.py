@@ -1,6 +1,7 @@
 """Ask and tell on both databases: repeatable, recorded once, nothing left running."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import optuna
@@ -13,6 +14,7 @@ from hpo_tasks.study import ledger as ledger_module
 from hpo_tasks.study import read, tables, write
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.plan import Batch, Finished
+from hpo_tasks.study.propose import History, propose
 from hpo_tasks.trial.layout import SlotKey
 
 SAMPLERS = ["random", "qmc", "tpe", "cmaes", "nsga2"]
@@ -175,6 +177,25 @@ def test_thresholds_are_stored_where_samplers_look_and_decide_the_best(ledger):
     assert ledger.studies()[0].best_value == ledger.study(STUDY).best_value == 1.0
     stored = optuna.load_study(study_name=STUDY, storage=ledger._database.optuna).trials
     assert [trial.constraints for trial in stored] == [{"lat.max": lat - 50.0} for lat in lats]
+
+
+def test_a_trial_is_stored_as_optuna_stores_it(ledger):
+    """Row for row: Optuna, its dashboard and its samplers see no difference."""
+    of = spec(search=CONDITIONAL)
+    ledger.create(header(of))
+    (proposal, *_) = propose(of, 1, History(), 4).batch
+    template = write.template(
+        of, replace(proposal, sampler_attrs={"kept": [1, None]}), SlotKey(STUDY, 0, 0), 4
+    )
+    study = ledger._get(STUDY).row
+    with ledger._database.writing() as connection:
+        write.create(connection, study, template)
+    ledger._database.optuna.create_new_trial(study, template)
+
+    ours, optunas = optuna.load_study(study_name=STUDY, storage=ledger._database.optuna).trials
+    assert (ours.number, optunas.number) == (0, 1)
+    optunas.number, optunas._trial_id = ours.number, ours._trial_id
+    assert ours == optunas
 
 
 def insert_duplicate(ledger, slot):
