@@ -208,10 +208,10 @@ class Checker:
         keys = [_key_of(row) for row in counting]
         if len(keys) != len(set(keys)):
             self.violated(f"D: trials with the same key count: {sorted(map(_name, keys))}")
-        excused = self._world.transactions.lost_replies + len(self._world.locks.lost_by)
+        excused = self._world.transactions.created_twice + len(self._world.locks.lost_by)
         if len(rows) - len(counting) > excused:
             self.violated(
-                f"D: {len(rows) - len(counting)} trials superseded, though only {excused} replies or locks got lost"
+                f"D: {len(rows) - len(counting)} trials superseded, though only {excused} locks got lost or creations took place twice"
             )
         for row in counting:
             self._check_recorded(row)

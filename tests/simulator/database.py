@@ -119,7 +119,6 @@ class SimulatedDatabase:
 
     Attributes:
         locks: replaced by a seeded bug.
-        lost_replies: transactions whose COMMIT was done although nobody learnt of it.
     """
 
     display = "database"
@@ -156,14 +155,14 @@ class Transactions:
 
     Attributes:
         committed: called after each COMMIT that may have changed something.
-        lost_replies: COMMITs that were done although their process did not learn of it.
+        created_twice: trials that were.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._fates: dict[Process, str] = {}
         self.committed: Callable[[], None] = lambda: None
-        self.lost_replies = 0
+        self.created_twice = 0
 
     def before(self) -> None:
         """Before BEGIN. Raises OperationalError: nothing will happen."""
@@ -184,7 +183,10 @@ class Transactions:
 
     def times(self) -> int:
         """How often the creation of a trial takes place: a proxy repeats what it got no reply to, and so does Optuna."""
-        return 2 if self._fates.get(self._scheduler.current) == "arrives twice" else 1
+        if self._fates.get(self._scheduler.current) != "arrives twice":
+            return 1
+        self.created_twice += 1
+        return 2
 
     def after(self, *, changed: bool) -> None:
         """After COMMIT. Raises OperationalError: it happened all the same."""
@@ -192,8 +194,6 @@ class Transactions:
         fate = self._fates.pop(scheduler.current, "arrives")
         if changed:
             self.committed()
-        if changed and fate in ("reply is lost", "process dies after"):
-            self.lost_replies += 1
         if fate == "process dies after":
             scheduler.kill(scheduler.current)
         if fate == "process stops after":
