@@ -55,10 +55,15 @@ def make_file(root: Path, parents: Sequence[str], name: str) -> tuple[int, int]:
                 made = _graft(above, missing, name) if missing else _make_here(above, name)
             finally:
                 os.close(above)
-            if made and missing:
-                _sync_folders(root, parents, len(parents) - len(missing))
-            if made:
-                return made
+            if made is None:
+                continue
+            with ExitStack() as opened:
+                for descriptor in made:
+                    opened.callback(os.close, descriptor)
+                if missing:
+                    _sync_folders(root, parents, len(parents) - len(missing))
+                opened.pop_all()
+            return made
     raise OSError(errno.EAGAIN, "its folder vanishes as often as it is made")
 
 

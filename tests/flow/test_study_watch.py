@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo_tasks.flow.embedded import study_watch
 from hpo_tasks.flow.embedded.study_watch import AGAIN, StudyWatch
 
 LONG_AGO = 1_000_000_000
@@ -68,6 +69,21 @@ def test_an_edit_behind_a_link_counts(dags: Path, tmp_path: Path) -> None:
 
     watch.look()
     assert touched(dags)
+
+
+def test_a_folder_that_vanishes_ends_nobody(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look whether it is there and the look into it: the supervisor goes on."""
+
+    def vanished(_: list[Path]) -> dict[str, list[Path]]:
+        raise FileNotFoundError(dags / "studies")
+
+    watch = StudyWatch(dags)
+    with monkeypatch.context() as patch:
+        patch.setattr(study_watch, "study_files", vanished)
+        watch.look()
+    touched(dags)
+    watch.look()
+    assert touched(dags)  # it is there again
 
 
 def test_what_is_no_study_file_does_not_count(dags: Path) -> None:

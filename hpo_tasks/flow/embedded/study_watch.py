@@ -36,8 +36,9 @@ class StudyWatch:
 
     def _look(self) -> dict[Path, int]:
         times: dict[Path, int] = {}
-        for paths in study_files(study_folders(self._dags)).values():
-            for path in paths:
-                with suppress(OSError):  # gone this very moment, or a link to nowhere
-                    times[path] = path.stat().st_mtime_ns
+        with suppress(OSError):  # a folder is gone this very moment, which is no reason for our caller to end
+            for paths in study_files(study_folders(self._dags)).values():
+                for path in paths:
+                    with suppress(OSError):  # so is a file, or it is a link to nowhere
+                        times[path] = path.stat().st_mtime_ns
         return times
