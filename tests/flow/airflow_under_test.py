@@ -181,11 +181,18 @@ class AirflowUnderTest(ABC):
         iterations = [row["loop_iteration"]["iteration"] for row in rows if row.get("loop_iteration")]
         return {(round_name(row, first=min(iterations, default=0)), row["map_index"]): row for row in rows}
 
-    def log(
-        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1
-    ) -> list[str]:
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        reply = self.http.get(path, params={"map_index": map_index}, headers={"Accept": "application/json"})
+    def log(self, dag_id: str, run_id: str, task_id: str) -> list[str]:
+        """Lines of the first try of a task that is in no round."""
+        return self._log(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1", {})
+
+    def log_of(self, task: dict[str, Any]) -> list[str]:
+        """Lines of the last try of a row of `tasks`."""
+        path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs"
+        place = ("region_id", "region_index") if "region_id" in task else ("map_index",)
+        return self._log(f"{path}/{task['try_number']}", {name: task[name] for name in place})
+
+    def _log(self, path: str, place: dict[str, Any]) -> list[str]:
+        reply = self.http.get(path, params=place, headers={"Accept": "application/json"})
         return [str(entry["event"]) for entry in reply.raise_for_status().json()["content"]]
 
     def clear(self, dag_id: str, run_id: str, *tasks: str | tuple[str, int]) -> None:

@@ -16,7 +16,6 @@ from hpo_tasks.study.attempts import Launch
 from hpo_tasks.study.plan import Finished
 from hpo_tasks.trial import runner
 from hpo_tasks.trial.contract import Outcome, encode_outcome
-from tests.simulator import memory_tables
 from tests.simulator.database import Locks
 from tests.simulator.store import MemoryStore
 
@@ -206,12 +205,6 @@ def late_outcome_overwrites():
         objects.write(name, encode_outcome(outcome))
 
     return patch.object(runner, "commit", commit)
-
-
-@bug
-def finished_trials_are_finished_again():
-    """Recording is no compare-and-set: a close that looked before overwrites what a tell has recorded since."""
-    return patch.object(memory_tables, "_only_closed", lambda _: True)
 
 
 @bug
