@@ -116,7 +116,7 @@ class AskOperator(StudyOperator):
 
 
 class TrainOperator(StudyOperator):
-    """Trains slots of the round until their outcomes are committed."""
+    """Trains slots of the round until their outcomes are committed. Where jobs run elsewhere it is deferred meanwhile."""
 
     ui_color = "#fef7e0"
 
@@ -132,7 +132,18 @@ class TrainOperator(StudyOperator):
         def remember(stop: Callable[[], None]) -> None:
             self._stop = stop
 
-        train_task(self.work_, on_start=remember, is_taken_away=lambda: is_taken_away(context["ti"]))
+        awaited = train_task(
+            self.work_, on_start=remember, is_taken_away=lambda: is_taken_away(context["ti"])
+        )
+        if awaited is not None:
+            from hpo_tasks.flow.triggers import JobTrigger
+
+            self.defer(trigger=JobTrigger(**awaited), method_name="resume")
+
+    def resume(self, context: Context, event: Any = None) -> None:
+        """Go on after the trigger has fired. What it says plays no part: the object store and the backend are asked."""
+        del event
+        self.execute(context)
 
     def on_kill(self) -> None:
         """The task process is told to stop. In a signal handler: it only makes a note, `work` does the rest."""
@@ -198,15 +209,20 @@ def is_taken_away(ti: Any) -> bool:
     False while Airflow has it running or is to run it again, because then a retry adopts the job; and False when Airflow
     does not answer: what is left then ends with `tell`, with `conclude`, or at its own time limit.
     """
+    found = states_of(ti, ti.get_task_states)
+    return found is not None and not any(state in _STILL_TO_RUN for state in found)
+
+
+def states_of(ti: Any, get_task_states: Callable[..., Any]) -> list[str | None] | None:
+    """State of the task instance, in a list; an empty one if it is deleted, None if Airflow does not answer."""
     try:
-        states = ti.get_task_states(
+        states = get_task_states(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
         )
-    except Exception as error:  # noqa: BLE001 - whatever it is, the task is about to be killed
+    except Exception as error:  # noqa: BLE001 - whatever it is, the task or its trigger is about to be killed
         log.warning("Airflow does not say why this task is to stop (%s): its job runs on", error)
-        return False
-    found = [state for tasks in states.values() for state in tasks.values()]
-    return not any(state in _STILL_TO_RUN for state in found)
+        return None
+    return [state for tasks in states.values() for state in tasks.values()]
 
 
 def _skip(tasks: list[str]) -> NoReturn:

@@ -24,6 +24,8 @@ from hpo_tasks.flow.settings import local_pool, tasks_ahead
 from hpo_tasks.spec import StudySpec
 
 LOOP_ID = "round"
+DEFAULT_POOL = "default_pool"
+"""Airflow's own, which always exists."""
 TASKS = ("ask", "train", "tell")
 
 
@@ -62,11 +64,18 @@ def build_study(
     """
     prepare = PrepareOperator(task_id="prepare", spec=spec, study_file=study_file, rounds=rounds)
     repeat = _looped if has_loops() else _unrolled
-    concurrency = Concurrency(slots + tasks_ahead(), (spec.pool if spec else None) or local_pool())
+    concurrency = _concurrency(slots, spec)
     last = repeat(prepare, rounds=rounds, concurrency=concurrency)
     alias = best_alias(dag.dag_id)
     conclude = ConcludeOperator(task_id="conclude", trigger_rule=TriggerRule.ALL_DONE, outlets=[alias])
     last >> conclude
+
+
+def _concurrency(slots: int, spec: StudySpec | None) -> Concurrency:
+    """A task whose job runs on a cloud is deferred meanwhile: that counts as one of the slots, but in no pool."""
+    if spec is not None and spec.backend.type != "local":
+        return Concurrency(slots, spec.pool or DEFAULT_POOL)
+    return Concurrency(slots + tasks_ahead(), (spec.pool if spec else None) or local_pool())
 
 
 def round_body(

@@ -3,14 +3,14 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Context
 
-from hpo_tasks.errors import HpoError, InputError, Problem, RefusedError, SpecError, UnavailableError
+from hpo_tasks.errors import HpoError, Problem, SpecError, UnavailableError
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
 from hpo_tasks.flow.settings import (
@@ -27,7 +27,9 @@ from hpo_tasks.store.base import Store
 
 if TYPE_CHECKING:
     from hpo_tasks.flow.steps.connections import PasswordOf
-    from hpo_tasks.flow.steps.train import OpenTrial
+    from hpo_tasks.flow.steps.remote import Awaited
+    from hpo_tasks.flow.steps.train import OpenTrial, TrialRun
+    from hpo_tasks.trial.contract import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def prepare_task(
     reference = _store_of(chosen, deployment)
     password_of = _surely(context)
     _check_connection(reference["connection"], password_of)
+    _check_backend(chosen, reference["store"])
     store = _open_store(reference["store"], reference["connection"])
     run = RunIdentity(
         dag_id=context["dag_run"].dag_id,
@@ -93,16 +96,17 @@ def train_task(
     *,
     on_start: Callable[[Callable[[], None]], None],
     is_taken_away: Callable[[], bool],
-) -> None:
-    """Train the slots, one after the other. The store holds their outcomes; nothing is returned.
+) -> "Awaited | None":
+    """Train the slots, one after the other. The store holds their outcomes.
 
     Args:
         work: the slots, their round, and where their study lies.
         on_start: is given what a signal handler may call to end this function soon.
         is_taken_away: asked when that was called: whether the running trial's job is to end too.
+
+    Returns: the job whose end has to be awaited before this is called again; None when all slots are trained.
     """
     from hpo_tasks.flow.steps.batch import read_batch
-    from hpo_tasks.flow.steps.local import slot_of_study
 
     study = _open(work)
     batch = read_batch(study.store, study.pin.study, work["round"])
@@ -114,11 +118,33 @@ def train_task(
             trial.request_stop()
 
     on_start(stop)
+    if study.pin.spec.backend.type != "local":
+        return _train_elsewhere(study, trials, is_taken_away)
+    from hpo_tasks.flow.steps.local import slot_of_study
+
     with slot_of_study(study, give_up=lambda: trials[0].stop_requested):
         for trial in trials:
-            outcome = trial.until_decided(is_taken_away)
-            values = " ".join(f"{name}={value:.6g}" for name, value in outcome.values.items())
-            log.info("slot %d: %s %s", trial.slot, outcome.cls, values or outcome.reason)
+            _log_outcome(trial, trial.until_decided(is_taken_away))
+    return None
+
+
+def _train_elsewhere(
+    study: OpenStudy, trials: "Sequence[TrialRun]", is_taken_away: Callable[[], bool]
+) -> "Awaited | None":
+    from hpo_tasks.flow.steps.remote import awaited
+    from hpo_tasks.trial.contract import Outcome
+
+    for trial in trials:
+        step = trial.until_deferred(is_taken_away)
+        if not isinstance(step, Outcome):
+            return awaited(study, step, trial.batch.deadline)
+        _log_outcome(trial, step)
+    return None
+
+
+def _log_outcome(trial: "TrialRun", outcome: "Outcome") -> None:
+    values = " ".join(f"{name}={value:.6g}" for name, value in outcome.values.items())
+    log.info("slot %d: %s %s", trial.slot, outcome.cls, values or outcome.reason)
 
 
 def tell_task(work: TrainWork) -> dict[str, Any]:
@@ -147,7 +173,8 @@ def conclude_task(context: Context, handle: StudyHandle) -> dict[str, Any]:
 
     study = _open(handle)
     conclusion = conclude(study, _open_ledger(study.deployment), _trials_of(study, handle))
-    tidy(study)
+    if study.pin.spec.backend.type == "local":
+        tidy(study)
     if not conclusion.is_success:
         raise StudyFailedError(f"study {study.pin.study} failed: {conclusion.reason}")
     _announce(context, study, conclusion.summary)
@@ -274,6 +301,24 @@ def _check_connection(connection: str | None, password_of: "PasswordOf") -> None
         raise SpecError([Problem("store.connection", message)])
 
 
+def _check_backend(spec: StudySpec, store: str) -> None:
+    """Ask the cloud whether it will run the study's jobs, before anything is started.
+
+    Raises:
+        SpecError: it will not; all reasons at once.
+    """
+    if spec.backend.type == "local":
+        return
+    from hpo_tasks.flow.steps.remote import preflight
+
+    problems = preflight(spec)
+    if not store.startswith("s3://"):
+        message = f"is {store} (HPO_STORE): jobs on {spec.backend.type} need s3://bucket/prefix"
+        problems.append(Problem("store", message))
+    if problems:
+        raise SpecError(problems)
+
+
 def _open_store(uri: str, connection: str | None) -> Store:
     from hpo_tasks.store import open_store
 
@@ -287,9 +332,15 @@ def _open_ledger(deployment: Deployment) -> Any:
 
 
 def _trials_of(study: OpenStudy, handle: StudyHandle) -> "OpenTrial":
-    from hpo_tasks.flow.steps.local import open_trial
+    backend = study.pin.spec.backend
+    if backend.type != "local":
+        from hpo_tasks.flow.steps import remote
 
-    return lambda batch, slot: open_trial(study, batch, slot, _s3_of(handle), connection_password)
+        made = remote.open_backend(study, backend)
+        return lambda batch, slot: remote.open_trial(study, batch, slot, made)
+    from hpo_tasks.flow.steps import local
+
+    return lambda batch, slot: local.open_trial(study, batch, slot, _s3_of(handle), connection_password)
 
 
 def _s3_of(handle: StudyHandle) -> Callable[[], Any]:
@@ -297,33 +348,14 @@ def _s3_of(handle: StudyHandle) -> Callable[[], Any]:
 
 
 def _s3_client(connection: str | None) -> Any:
-    """An S3 client with the connection's credentials, or with those of the environment.
-
-    Raises:
-        InputError: the connection makes no client.
-        UnavailableError: there is no such connection. Airflow says the same when its server does not answer.
-    """
+    """An S3 client with the connection's credentials, or with those of the environment. Raises: as `aws.client`."""
     if connection is None:
         from hpo_tasks.trial.s3_objects import new_client
 
         return new_client()
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from airflow.sdk.exceptions import AirflowException, AirflowSecretsBackendAccessDenied
-    from botocore.exceptions import BotoCoreError
+    from hpo_tasks.flow.aws import client
 
-    from hpo_tasks.trial.s3_objects import client_config
-
-    try:
-        hook = S3Hook(aws_conn_id=connection, config=client_config())
-        if not hook.conn_config:  # it would go on with whatever credentials it finds
-            raise UnavailableError(f"store.connection: Airflow does not find `{connection}`: create it again")
-        return hook.get_conn()
-    except AirflowSecretsBackendAccessDenied:
-        raise RefusedError(
-            f"store.connection: Airflow does not let this task read `{connection}`: allow it"
-        ) from None
-    except (AirflowException, BotoCoreError, ValueError) as error:
-        raise InputError(f"store.connection: `{connection}` makes no S3 client: {error}") from None
+    return client("s3", connection, field="store.connection")
 
 
 def _short(value: Any) -> str:

@@ -193,6 +193,26 @@ class LocalBackend(_Model):
     slots: int = Field(default=1, ge=1, le=256)
 
 
+class BatchBackend(_Model):
+    """AWS Batch: one job for each attempt."""
+
+    type: Literal["batch"]
+    slots: int = Field(default=1, ge=1, le=MAX_BATCH_SIZE)
+    connection: str | None = (
+        None  # Airflow connection of type aws; None: HPO_AWS_CONNECTION, else the environment's
+    )
+    region: str | None = None  # None: the connection's
+    job_queue: str
+    job_definition: str
+    share_identifier: str | None = None
+    scheduling_priority: int | None = Field(default=None, ge=0, le=9999)
+    queue_timeout_s: Duration = Field(default=6 * 3600.0, alias="queue_timeout")
+    """How long a job may wait for capacity."""
+
+
+Backend = Annotated[LocalBackend | BatchBackend, Field(discriminator="type")]
+
+
 class StoreRef(_Model):
     uri: str
     connection: str | None = None
@@ -229,7 +249,7 @@ class StudySpec(_Model):
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH_SIZE)
     budget: Budget
     trial: Trial
-    backend: LocalBackend = LocalBackend(type="local")
+    backend: Backend = LocalBackend(type="local")
     store: Annotated[StoreRef | None, BeforeValidator(_store)] = (
         None  # None: HPO_STORE (embedded: $HPO_HOME/store)
     )

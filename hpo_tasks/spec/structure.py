@@ -53,6 +53,11 @@ _PARAMETERS: Mapping[str, type[model._Parameter]] = {
     "fixed": model.FixedParameter,
 }
 
+_BACKENDS: Mapping[str, type[model._Model]] = {
+    "local": model.LocalBackend,
+    "batch": model.BatchBackend,
+}
+
 # Which model stands at which path (`*`: any name or position), to know the names that a typing error may have meant.
 _MODELS: Mapping[tuple[str, ...], type[model._Model]] = {
     (): model.StudySpec,
@@ -78,8 +83,6 @@ _MISSING: Mapping[str, str] = {
     "budget": "say how long to search, e.g. {trials: 64}",
     "budget.trials": "say how many trials to run",
     "trial": "say what to run: a trainer, an entry_point or a command",
-    "type": "must be one of float, int, categorical, fixed",
-    "backend.type": "must be local",
 }
 
 
@@ -183,8 +186,10 @@ def _sentence(error: dict[str, Any], path: Path, data: Mapping[str, Any]) -> str
         sentence = f"missing: {hint}" if hint else "missing"
     elif kind == "extra_forbidden":
         sentence = _unknown(path, data)
+    elif path[:1] == ("backend",) and kind in _TAG_ERRORS:
+        sentence = _tag(value, _BACKENDS)
     elif kind in _TAG_ERRORS or (path[:1] == ("search",) and len(path) == len(("search", "name"))):
-        sentence = _parameter_type(value)
+        sentence = _tag(value, _PARAMETERS)
     elif kind == "literal_error":
         sentence = _choice(context["expected"], value)
     elif kind in ("too_short", "too_long"):
@@ -236,14 +241,15 @@ def _choice(expected: str, value: object) -> str:
     return f"must be {'one of ' if len(words) > 1 else ''}{listed(words)}, got {shown(value)}{asked}"
 
 
-def _parameter_type(parameter: object) -> str:
-    kinds = listed(_PARAMETERS)
-    if not isinstance(parameter, Mapping):
-        return f"must be a mapping with a type ({kinds}), got {shown(parameter)}"
-    if "type" not in parameter:
+def _tag(tagged: object, models: Mapping[str, type[model._Model]]) -> str:
+    """What is wrong with something whose `type` says which of the models it is."""
+    kinds = listed(models)
+    if not isinstance(tagged, Mapping):
+        return f"must be a mapping with a type ({kinds}), got {shown(tagged)}"
+    if "type" not in tagged:
         return f"missing: must be one of {kinds}"
-    kind = parameter["type"]
-    near = nearest(kind, _PARAMETERS) if isinstance(kind, str) else None
+    kind = tagged["type"]
+    near = nearest(kind, models) if isinstance(kind, str) else None
     asked = f", did you mean `{near}`?" if near else ""
     return f"must be one of {kinds}, got {shown(kind)}{asked}"
 
@@ -268,6 +274,8 @@ def _model_at(path: Path, data: Mapping[str, Any]) -> type[model._Model] | None:
     if path[:1] == ("search",):
         parameter = data["search"][path[1]]
         return _PARAMETERS.get(parameter.get("type"))
+    if path == ("backend",):
+        return _BACKENDS.get(data["backend"].get("type"))
     for pattern, cls in _MODELS.items():
         if len(pattern) == len(path) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True)):
             return cls

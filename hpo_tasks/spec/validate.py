@@ -9,6 +9,7 @@ from hpo_tasks.spec.limits import MAX_BYTES, limit_problems
 from hpo_tasks.spec.model import StudySpec
 from hpo_tasks.spec.reader import Format, read
 from hpo_tasks.spec.rules import (
+    backend,
     budget,
     environment,
     objective,
@@ -53,6 +54,8 @@ _RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
     (environment.input_name_problems, frozenset({"trial"})),
     (environment.secret_problems, frozenset({"trial"})),
     (store.store_problems, frozenset()),
+    (backend.backend_problems, frozenset({"backend"})),
+    (backend.cloud_problems, frozenset({"backend", "trial"})),
 )
 _FIELD_ORDER = {name: index for index, name in enumerate(StudySpec.model_fields)}
 _PROGRAMS = ("trial.trainer", "trial.entry_point", "trial.command")

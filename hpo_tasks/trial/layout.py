@@ -14,6 +14,7 @@ studies/<study>/<round>/<slot>/a<N>/report.json        how attempt N ended, when
 studies/<study>/<round>/<slot>/a<N>/log.txt, reports.jsonl, model/…
 studies/<study>/best/…                   the best model; summary.json and report.html beside it
 best/<dag_id>.json                       pointer to the best of the newest data interval
+handles/<study>/<job>.json               what a cloud calls the job; not below studies/, where jobs may write
 """
 
 import re
@@ -57,6 +58,15 @@ def code_key(study: str) -> str:
 
 def best_pointer_key(dag_id: str) -> str:
     return f"best/{dag_id}.json"
+
+
+def handle_key(job: str) -> str:
+    """Where the handle of a job lies: what its backend calls it.
+
+    Raises:
+        ValueError: it is not the name of one of our jobs.
+    """
+    return f"handles/{AttemptKey.of_job(job).trial.study}/{job}.json"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,7 +14,7 @@ from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.run import OpenStudy
 from hpo_tasks.flow.steps.staging import Staging
 from hpo_tasks.spec import StudySpec
-from hpo_tasks.study.attempts import AttemptView, Decide, Forgo, Launch, Report, Wait, next_step
+from hpo_tasks.study.attempts import AttemptView, Decide, Forgo, Launch, Report, Step, Wait, next_step
 from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Outcome, Request, encode_request
 
@@ -80,18 +80,42 @@ class TrialRun:
         self.end_job(grace_s=KILL_GRACE_S)
         raise UnavailableError("the task was taken away; its job is ended too")
 
+    def until_deferred(self, is_taken_away: Callable[[], bool] = lambda: False) -> Outcome | Request:
+        """As `until_decided`, but returns the request whose job runs when all there is to do is to wait for its end."""
+        while not self.stop_requested:
+            step = self._next()
+            if isinstance(step, Outcome):
+                self._end_superfluous(step)
+                return step
+            if isinstance(step, Wait):
+                request = self.request(step.attempt)
+                if self.past_deadline():
+                    self._ask_to_stop(request)
+                return request
+            self._do(step)
+        return self.until_decided(is_taken_away)
+
     def advance(self) -> Outcome | None:
         """Do the next thing for this trial. Returns its outcome once it is decided."""
-        request = self.request(1)
-        store = self.study.store
+        step = self._next()
+        if isinstance(step, Outcome):
+            return step
+        self._do(step)
+        return None
+
+    def _next(self) -> Outcome | Step:
+        request, store = self.request(1), self.study.store
         if (outcome := attempts.read_outcome(store, request)) is not None:
             return outcome
         view = self._view(request)
         if (outcome := attempts.read_outcome(store, request)) is not None:
             return outcome  # committed while we looked at its job
-        step = next_step(
+        return next_step(
             view, max_attempts=self.study.pin.spec.trial.attempts, past_deadline=self.past_deadline()
         )
+
+    def _do(self, step: Step) -> None:
+        store = self.study.store
         match step:
             case Launch(number):
                 self._launch(self.request(number))
@@ -102,8 +126,8 @@ class TrialRun:
             case Decide(report, count):
                 attempts.commit(store, replace(report, attempts=count))
             case Forgo(cls, reason):
-                attempts.commit(store, replace(attempts.verdict(request, cls, reason), attempts=0, attempt=0))
-        return None
+                never = attempts.verdict(self.request(1), cls, reason)
+                attempts.commit(store, replace(never, attempts=0, attempt=0))
 
     def give_up(self, reason: str) -> Outcome:
         """Stop whatever runs and decide the trial as `infra`: its train task will not come back."""

@@ -196,8 +196,8 @@ def code_problems(spec: StudySpec) -> Iterator[Problem]:
         return
     found = {"git": _git_problems, "archive": _archive_problems, "dir": _dir_problems}[source](code)
     yield from (Problem(f"trial.code.{problem.field}", problem.message) for problem in found)
-    if source != "dir" and spec.backend.type == "local":
-        yield Problem(f"trial.code.{source}", "the local backend takes `dir` only in this release")
+    if source != "dir":
+        yield Problem(f"trial.code.{source}", "backends take `dir` only in this release")
 
 
 def _git_problems(code: Code) -> Iterator[Problem]:

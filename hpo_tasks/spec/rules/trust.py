@@ -59,8 +59,7 @@ def _machine_problems(spec: StudySpec) -> Iterator[Problem]:
         if code_dir is not None and not code_dir.startswith("/"):
             yield Problem("trial.code.dir", f"must be an absolute path in a form, got {shown(code_dir)}")
         return
-    if spec.backend.type == "local":
-        yield _closed("backend.type", "local, which runs programs on the Airflow machine,")
+    yield from _closed_backend(spec)
     if spec.store is not None:
         yield _closed("store", "the store")
     if code_dir is not None:
@@ -72,6 +71,13 @@ def _machine_problems(spec: StudySpec) -> Iterator[Problem]:
     for name, uri in spec.trial.inputs.items():
         if uri.startswith(("/", "file:")):
             yield _closed(f"trial.inputs.{name}", "a path on the Airflow machine")
+
+
+def _closed_backend(spec: StudySpec) -> Iterator[Problem]:
+    if spec.backend.type == "local":
+        yield _closed("backend.type", "local, which runs programs on the Airflow machine,")
+    elif spec.backend.connection is not None:
+        yield _closed("backend.connection", "a connection")
 
 
 def _closed(field: str, what: str) -> Problem:

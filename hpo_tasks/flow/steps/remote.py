@@ -1,0 +1,128 @@
+"""A trial on a cloud: its backend with Airflow's clients, and what its task hands to the trigger that awaits the job."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from hpo_tasks.backends import batch_preflight
+from hpo_tasks.backends.base import Backend
+from hpo_tasks.backends.batch import BatchBackend
+from hpo_tasks.backends.handles import Handle
+from hpo_tasks.errors import IntegrityError, Problem
+from hpo_tasks.flow.aws import backend_client
+from hpo_tasks.flow.steps.batch import RoundBatch
+from hpo_tasks.flow.steps.clock import Moment
+from hpo_tasks.flow.steps.run import OpenStudy
+from hpo_tasks.flow.steps.train import TrialRun
+from hpo_tasks.spec import model
+from hpo_tasks.store.base import Store
+from hpo_tasks.trial import layout
+from hpo_tasks.trial.contract import Request
+
+MAX_HANDLE_BYTES = 4096
+
+
+class Awaited(TypedDict):
+    """A job whose end a trigger awaits. Plain values: Airflow stores them.
+
+    Attributes:
+        backend: the study's `backend`, as in its file.
+        job, handle: its name, and the backend's id of it.
+        kept_at_s: when the id was kept, seconds since the epoch.
+        deadline: of the study: three numbers of a `Moment`; None if it has none, or if the job knows it has come.
+    """
+
+    backend: dict[str, Any]
+    job: str
+    handle: str
+    kept_at_s: float
+    deadline: list[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHandles:
+    """Implements `Handles` in the object store, outside of what jobs may write."""
+
+    store: Store
+
+    def get(self, job: str) -> Handle | None:
+        """Raises IntegrityError: what lies there is no handle."""
+        key = layout.handle_key(job)
+        data = self.store.read(key, limit=MAX_HANDLE_BYTES)
+        if data is None:
+            return None
+        try:
+            document = json.loads(data)
+            return Handle(str(document["id"]), float(document["kept_at_s"]))
+        except (ValueError, KeyError, TypeError):
+            raise IntegrityError(
+                f"{key}: is no handle of a job: delete it, and clear the train task"
+            ) from None
+
+    def keep(self, job: str, handle: Handle) -> None:
+        document = {"id": handle.id, "kept_at_s": handle.kept_at_s}
+        self.store.create(layout.handle_key(job), json.dumps(document).encode())
+
+
+def open_backend(study: OpenStudy, options: model.BatchBackend) -> Backend:
+    """The study's backend.
+
+    Raises:
+        InputError, RefusedError, UnavailableError: as `aws.client`.
+    """
+    return BatchBackend(
+        backend_client("batch", options.connection, options.region),
+        options,
+        store=study.store.uri,
+        handles=StoredHandles(study.store),
+        tags=tags_of(study),
+    )
+
+
+def preflight(spec: model.StudySpec) -> list[Problem]:
+    """What would keep the study's jobs from running. Raises: as `open_backend`."""
+    options = spec.backend
+    if not isinstance(options, model.BatchBackend):
+        return []
+    client = backend_client("batch", options.connection, options.region)
+    return batch_preflight.preflight(client, options, spec.trial.resources)
+
+
+def open_trial(study: OpenStudy, batch: RoundBatch, slot: int, backend: Backend) -> TrialRun:
+    """The trial at (round, slot), ready to be trained there."""
+    return TrialRun(
+        study=study,
+        batch=batch,
+        slot=slot,
+        backend=backend,
+        inputs=study.pin.inputs,
+        threads=study.pin.spec.trial.resources.threads,
+    )
+
+
+def awaited(study: OpenStudy, request: Request, deadline: Moment | None) -> Awaited:
+    """What a trigger needs to know of a job.
+
+    Args:
+        study: its study.
+        request: of the attempt whose job runs.
+        deadline: of the study's wall clock.
+    """
+    handle = StoredHandles(study.store).get(request.job)
+    if handle is None:
+        raise IntegrityError(f"{layout.handle_key(request.job)}: was deleted: clear the train task")
+    told = deadline is None or deadline.has_come(Moment.now())
+    return Awaited(
+        backend=study.pin.spec.backend.model_dump(mode="json", by_alias=True),
+        job=request.job,
+        handle=handle.id,
+        kept_at_s=handle.kept_at_s,
+        deadline=None if told or deadline is None else [deadline.unix_s, deadline.boot, deadline.up_s],
+    )
+
+
+def tags_of(study: OpenStudy) -> dict[str, str]:
+    """Tags of every resource of a study: the file's own, and those that the reaper goes by."""
+    spec, pin = study.pin.spec, study.pin
+    own = {"hpo:deployment": study.deployment.name, "hpo:study": pin.study, "hpo:dag": pin.dag_id}
+    return {**spec.tags, **({"owner": spec.owner} if spec.owner else {}), **own}
