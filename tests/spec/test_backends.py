@@ -50,7 +50,9 @@ def test_a_queue_and_a_job_definition_are_enough():
 def test_a_form_names_no_connection():
     """Its credentials may reach further than those of whoever triggers."""
     backend = {**BATCH, "connection": "admin"}
-    with pytest.raises(SpecError, match=r"backend\.connection: a connection may be chosen in a study file only"):
+    with pytest.raises(
+        SpecError, match=r"backend\.connection: a connection may be chosen in a study file only"
+    ):
         validate(document(backend=backend), trust=Trust.FORM)
 
 
