@@ -197,7 +197,9 @@ def code_problems(spec: StudySpec) -> Iterator[Problem]:
     found = {"git": _git_problems, "archive": _archive_problems, "dir": _dir_problems}[source](code)
     yield from (Problem(f"trial.code.{problem.field}", problem.message) for problem in found)
     if source != "dir":
-        yield Problem(f"trial.code.{source}", "backends take `dir` only in this release")
+        yield Problem(
+            f"trial.code.{source}", f"the {spec.backend.type} backend takes `dir` only in this release"
+        )
 
 
 def _git_problems(code: Code) -> Iterator[Problem]:
