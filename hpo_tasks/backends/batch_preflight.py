@@ -57,10 +57,12 @@ def _queue_problems(client: Any, options: Options, resources: Resources) -> list
 
 def _definition_problems(client: Any, options: Options) -> list[Problem]:
     named = options.job_definition
-    if named.startswith("arn:") or ":" in named:
+    if named.startswith("arn:"):
         found = client.describe_job_definitions(jobDefinitions=[named])["jobDefinitions"]
     else:
-        found = client.describe_job_definitions(jobDefinitionName=named, status="ACTIVE")["jobDefinitions"]
+        name, _, revision = named.partition(":")
+        found = client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]
+        found = [each for each in found if revision in ("", str(each.get("revision")))]
     active = [each for each in found if each.get("status") == "ACTIVE"]
     if not active:
         return [Problem(DEFINITION, f"there is no active job definition `{named}`")]

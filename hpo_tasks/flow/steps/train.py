@@ -88,7 +88,7 @@ class TrialRun:
                 self._end_superfluous(step)
                 return step
             if isinstance(step, Wait):
-                request = self.request(step.attempt)
+                request = self.request(step.number)
                 if self.past_deadline():
                     self._ask_to_stop(request)
                 return request

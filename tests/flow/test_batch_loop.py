@@ -1,0 +1,110 @@
+"""Studies whose trials are jobs on Batch, through a real Airflow: deferred while they run, adopted, stopped, recorded once."""
+
+import json
+
+import pytest
+from aws_double.batch_site import create_queue, register_definition
+from aws_double.double import ACCESS_KEY, REGION, SECRET_KEY
+
+from hpo_tasks.study.identity import study_id
+from hpo_tasks.study.ledger import Ledger
+from tests.flow.airflow_under_test import until
+from tests.flow.embedded_airflow import EmbeddedAirflow
+from tests.flow.reference import lines, undisturbed, values
+
+pytestmark = pytest.mark.airflow
+CONNECTION = "hpo_aws"
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory, aws_server):
+    """A running Airflow whose studies train on Batch."""
+    server = EmbeddedAirflow(tmp_path_factory.mktemp("batch"))
+    aws_server.reset()
+    backend = {
+        "type": "batch", "slots": 4, "connection": CONNECTION, "job_queue": create_queue(aws_server),
+        "job_definition": register_definition(aws_server, ["false"]),
+    }  # fmt: skip
+    store = {"uri": f"s3://{aws_server.new_bucket()}/hpo", "connection": CONNECTION}
+    for stem, changes in STUDIES.items():
+        server.write(stem, **{"backend": backend, "store": store, **changes})
+    server.write("no_queue", backend={**backend, "job_queue": "no-such-queue"}, store=store)
+    connection = {
+        "conn_type": "aws", "login": ACCESS_KEY, "password": SECRET_KEY,
+        "extra": {"endpoint_url": aws_server.endpoint, "region_name": REGION},
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(f"AIRFLOW_CONN_{CONNECTION.upper()}", json.dumps(connection))
+        patch.setenv("HPO_POLL_S", "0.3")
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+STUDIES = {
+    "quick": {"batch_size": 4, "budget": {"trials": 8}},
+    "slow": {"batch_size": 2, "budget": {"trials": 2}, "trial": {"env": {"SECONDS_OF_WORK": "600"}, "timeout": "20m"}},
+}
+
+
+@pytest.fixture
+def aws(aws_server):
+    """Not reset: the queue and the definition stay."""
+    return aws_server
+
+
+def start(airflow, stem):
+    dag_id = f"hpo_{stem}"
+    airflow.wait_for_dag(dag_id)
+    run_id = airflow.trigger(dag_id)
+    return dag_id, run_id, study_id("embedded", dag_id, run_id, 0)
+
+
+def train_states(airflow, dag_id, run_id):
+    rows = airflow.tasks(dag_id, run_id).items()
+    return [row["state"] for (name, _), row in rows if name == "round_00.train"]
+
+
+def test_a_study_on_batch_finds_what_it_finds_locally(airflow, aws):
+    """Every trial once, one job each, with the values that its seed gives; nothing is alive afterwards."""
+    dag_id, run_id, study = start(airflow, "quick")
+    assert airflow.finish(dag_id, run_id) == "success"
+    ledger = Ledger(airflow.study_db)
+    assert {trial.state for trial in ledger.trials(study)} == {"complete"}
+    assert values(ledger, study) == undisturbed(airflow, "quick", study)
+    assert len(lines(airflow, study, "end")) == 8
+    mine = [call for call in aws.calls("batch", "SubmitJob") if study in json.dumps(call["parameters"])]
+    assert len(mine) == 8
+    assert aws.alive()["batch"] == []
+
+
+def test_no_worker_waits_for_a_job_and_a_marked_task_ends_its_job(airflow, aws):
+    """The tasks are deferred while their jobs run. One that is marked as failed while deferred takes its job with it."""
+    dag_id, run_id, study = start(airflow, "slow")
+    until(lambda: len(lines(airflow, study, "start")) == 2, what="both trials to run")
+    until(lambda: train_states(airflow, dag_id, run_id) == ["deferred", "deferred"], what="both tasks to be deferred")
+    assert len(aws.alive()["batch"]) == 2
+    airflow.http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
+    until(lambda: aws.alive()["batch"] == [], what="both jobs to be ended")
+
+
+def test_a_cleared_trial_is_trained_anew_and_the_other_is_not(airflow, aws):
+    dag_id, run_id, study = start(airflow, "slow")
+    until(lambda: train_states(airflow, dag_id, run_id) == ["deferred", "deferred"], what="both tasks to be deferred")
+    until(lambda: len(lines(airflow, study, "start")) == 2, what="both trials to run")
+    task_id = airflow.tasks(dag_id, run_id)["round_00.train", 1]["task_id"]
+    airflow.clear(dag_id, run_id, (task_id, 1))
+    until(lambda: len(lines(airflow, study, "start")) == 3, what="another attempt of the cleared trial")
+    attempts = sorted((line["HPO_SLOT"], line["HPO_ATTEMPT"]) for line in lines(airflow, study, "start"))
+    assert attempts == [("0", "1"), ("1", "1"), ("1", "2")]
+    airflow.http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
+    until(lambda: aws.alive()["batch"] == [], what="the jobs to be ended")
+
+
+def test_a_queue_that_is_not_there_fails_before_a_job_is_submitted(airflow):
+    dag_id, run_id, _ = start(airflow, "no_queue")
+    assert airflow.finish(dag_id, run_id) == "failed"
+    log = airflow.log(dag_id, run_id, "prepare")
+    assert any("backend.job_queue: there is no job queue `no-such-queue`" in line for line in log)
