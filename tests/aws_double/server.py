@@ -18,9 +18,11 @@ from typing import Any
 
 from aws_double.batch import Batch
 from aws_double.calls import AskMotoError, AwsError, Call, CallLog, error_reply, read_call
+from aws_double.ec2 import Ec2
 from aws_double.faults import Fault, Faults
 from aws_double.http_server import ReplyLostError, Server
 from aws_double.settings import Platform, Storm
+from aws_double.ssm import Ssm
 
 Reply = tuple[int, list[tuple[str, str]], bytes]
 NOT_HERE = AwsError("NotImplemented", "neither the double nor moto has this action", 501)
@@ -37,8 +39,11 @@ class Application:
         self._known: dict[str, bool] = {}
         self._log = CallLog()
         self._faults = Faults()
+        ec2 = Ec2(platform)
         self._services: dict[str, Any] = {
             "batch": Batch(platform),
+            "ec2": ec2,
+            "ssm": Ssm(platform, ec2),
         }
         self._operations = {
             (service, action): handler
