@@ -21,6 +21,7 @@ from aws_double.calls import AskMotoError, AwsError, Call, CallLog, error_reply,
 from aws_double.ec2 import Ec2
 from aws_double.faults import Fault, Faults
 from aws_double.http_server import ReplyLostError, Server
+from aws_double.pricing import Pricing
 from aws_double.sagemaker import SageMaker
 from aws_double.settings import Platform, Storm
 from aws_double.ssm import Ssm
@@ -46,6 +47,7 @@ class Application:
             "ec2": ec2,
             "ssm": Ssm(platform, ec2),
             "sagemaker": SageMaker(platform),
+            "pricing": Pricing(),
         }
         self._operations = {
             (service, action): handler
