@@ -99,7 +99,7 @@ class Batch:
     def terminate_job(self, call: Call) -> dict[str, Any]:
         with self._scheduler.changed:
             for job in self._named(call):
-                job.terminated = not job.ended
+                job.terminated |= not job.ended
                 if not self._scheduler.refuse(job, call.get("reason")) and job.attempt is not None:
                     self._scheduler.stop(job.attempt, Ending(call.get("reason"), keeps_code=True, final=True))
         return {}

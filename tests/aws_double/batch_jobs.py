@@ -184,7 +184,7 @@ class Job:
             shown["timeout"] = {"attemptDurationSeconds": int(self.timeout_s)}
         if self.priority is not None:
             shown["schedulingPriority"] = self.priority
-        shown.setdefault("startedAt", 0)  # AWS's own way to say "not yet" in details
+        shown.setdefault("startedAt", 0)  # unverified: AWS's way to say "not yet" in details
         shown["container"] = self._container_details()
         if self.children:
             counts = dict.fromkeys(STATUSES, 0)

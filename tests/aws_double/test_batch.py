@@ -79,6 +79,16 @@ def test_a_job_calls_aws_with_a_key_of_its_own(aws, queue):
     assert [call["access_key"] for call in aws.calls("s3", "PutObject")] == [JOB_ACCESS_KEY]
 
 
+def test_a_job_without_keys_gets_those_of_its_machine_from_the_metadata(aws, queue):
+    program = (
+        "import os, boto3\n"
+        "for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'): del os.environ[name]\n"
+        "print(boto3.Session().get_credentials().access_key)"
+    )
+    job = wait_for(aws, submit(aws, queue, ["python", "-c", program]))
+    assert log_lines(aws, job) == ["instance-access-key"]
+
+
 def test_a_failed_attempt_is_retried_as_the_definition_says(aws, queue):
     definition = register_definition(
         aws, ["sh", "-c", "exit $AWS_BATCH_JOB_ATTEMPT"], retryStrategy={"attempts": 3}

@@ -1,5 +1,6 @@
 """Containers die whole, and their main process is process 1."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from aws_double.batch_site import create_queue, register_definition, wait_for
 from aws_double.double import AwsDouble
+from aws_double.ec2_site import run_instances, wait_online, wait_until
 from aws_double.processes import ContainerProcess, namespaces_available
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -127,6 +129,15 @@ def test_a_folder_is_seen_at_a_place_that_this_machine_does_not_have(tmp_path):
     assert names_in("/opt") == opt_before
 
 
+def family_names(double):
+    """Names of all processes that the server has started."""
+    names = []
+    for process in psutil.Process(double.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names.append(process.name())
+    return names
+
+
 def test_nothing_outlives_a_server_that_is_killed():
     double = AwsDouble()
     try:
@@ -135,6 +146,14 @@ def test_nothing_outlives_a_server_that_is_killed():
         submit = double.client("batch").submit_job
         job_id = submit(jobName="sleeper", jobQueue=queue, jobDefinition=definition)["jobId"]
         wait_for(double, job_id, "RUNNING")
+        (instance_id,) = run_instances(double, "#!/bin/sh\nsleep 300 &\nsetsid sleep 300\n")
+        wait_online(double, instance_id)
+        double.client("ssm").send_command(
+            InstanceIds=[instance_id],
+            DocumentName="AWS-RunShellScript",
+            Parameters={"commands": ["echo up", "setsid sleep 300 &", "sleep 300"]},
+        )
+        wait_until(lambda: family_names(double).count("sleep") >= 7)
         family = [psutil.Process(double.pid), *psutil.Process(double.pid).children(recursive=True)]
         assert len(family) > 1
     finally:

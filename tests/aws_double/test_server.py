@@ -45,6 +45,15 @@ def test_a_large_object_with_an_odd_name_comes_back_whole(aws):
     assert s3.head_object(Bucket=bucket, Key="a b/ü+%41?.bin")["ContentLength"] == len(content)
 
 
+def test_an_object_in_several_parts_comes_back_whole(aws, tmp_path):
+    bucket, s3 = aws.new_bucket(), aws.client("s3")
+    (tmp_path / "model").write_bytes(bytes(range(256)) * 80_000)
+    s3.upload_file(str(tmp_path / "model"), bucket, "model")
+    s3.download_file(bucket, "model", str(tmp_path / "copy"))
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "model").read_bytes()
+    assert len(aws.calls("s3", "UploadPart")) > 1
+
+
 def test_it_listens_on_this_machine_only(aws):
     listening = [c for c in psutil.Process(aws.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert [c.laddr.ip for c in listening] == ["127.0.0.1"]
