@@ -2,7 +2,6 @@
 
 import copy
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -26,7 +25,7 @@ class Batch:
         self._platform = platform
         self._scheduler = Scheduler(platform)
         self._jobs: dict[str, Job] = {}
-        self._lock = threading.Lock()
+        _keep_timeouts_of_stacks()
 
     def operations(self) -> dict[str, Callable[[Call], Any]]:
         return {
@@ -228,6 +227,23 @@ class Batch:
             self._scheduler.stuck = set(body["jobNames"])
             self._scheduler.changed.notify_all()
         return {}
+
+
+def _keep_timeouts_of_stacks() -> None:
+    """moto forgets the timeout of a job definition that CloudFormation makes."""
+    from moto.batch.models import JobDefinition
+    from moto.batch.utils import lowercase_first_key
+
+    moto_create = JobDefinition.create_from_cloudformation_json.__func__
+
+    def create(
+        cls: type, resource_name: str, cloudformation_json: dict[str, Any], *rest: Any, **named: Any
+    ) -> Any:
+        definition = moto_create(cls, resource_name, cloudformation_json, *rest, **named)
+        definition.timeout = lowercase_first_key(cloudformation_json["Properties"].get("Timeout", {}))
+        return definition
+
+    JobDefinition.create_from_cloudformation_json = classmethod(create)
 
 
 def _backend(call: Call) -> Any:
