@@ -31,10 +31,11 @@ def aws_server() -> Iterator[AwsDouble]:
 
 
 @pytest.fixture
-def aws(aws_server: AwsDouble) -> AwsDouble:
-    """An empty AWS that really runs what is submitted to it."""
+def aws(aws_server: AwsDouble) -> Iterator[AwsDouble]:
+    """An empty AWS that really runs what is submitted to it; nothing of it goes on after the test."""
     aws_server.reset()
-    return aws_server
+    yield aws_server
+    aws_server.stop_everything()
 
 
 @pytest.fixture(scope="session")

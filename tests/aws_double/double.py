@@ -112,8 +112,16 @@ class AwsDouble:
         return self.inject("alive")
 
     def reset(self) -> None:
-        """End what runs, forget everything."""
-        self.inject("reset")
+        """End what runs, forget everything; starts the process again if it was killed."""
+        if self._process.poll() is not None:
+            self.start()
+        else:
+            self.inject("reset")
+
+    def stop_everything(self) -> None:
+        """End what runs, if anything does."""
+        if self._process.poll() is None and any(self.alive().values()):
+            self.reset()
 
     def new_bucket(self) -> str:
         """Make an empty bucket; its name."""

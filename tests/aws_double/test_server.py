@@ -8,7 +8,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from aws_double.double import ACCESS_KEY, AwsDouble
+from aws_double.double import ACCESS_KEY
 
 
 def error_code(call, **parameters):
@@ -151,14 +151,10 @@ def test_a_misspelt_injection_says_what_there_is(aws):
         aws.inject("config", list_lag=1)
 
 
-def test_a_killed_double_starts_again_at_the_same_address_with_nothing_in_it():
-    double = AwsDouble()
-    endpoint = double.endpoint
-    try:
-        double.new_bucket()
-        double.kill()
-        double.start()
-        assert double.endpoint == endpoint
-        assert double.client("s3").list_buckets()["Buckets"] == []
-    finally:
-        double.kill()
+def test_a_killed_double_starts_again_at_the_same_address_with_nothing_in_it(aws):
+    endpoint = aws.endpoint
+    aws.new_bucket()
+    aws.kill()
+    aws.reset()
+    assert aws.endpoint == endpoint
+    assert aws.client("s3").list_buckets()["Buckets"] == []

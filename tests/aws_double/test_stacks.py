@@ -8,6 +8,29 @@ from aws_double.ec2_site import IMAGE, wait_until
 USER_DATA = "IyEvYmluL3NoCmVjaG8gaGkK"  # #!/bin/sh, echo hi
 
 
+SPOT_ONLY = [{"OnStatusReason": "Host EC2*", "Action": "RETRY"}, {"OnReason": "*", "Action": "EXIT"}]
+DEFINITION = {
+    "JobDefinitionName": "stack-trial",
+    "Type": "container",
+    "Timeout": {"AttemptDurationSeconds": 600},
+    "RetryStrategy": {"Attempts": 2, "EvaluateOnExit": SPOT_ONLY},
+    "ContainerProperties": {
+        "Image": "trial:1",
+        "Command": ["echo", "Ref::request"],
+        "ResourceRequirements": [{"Type": "VCPU", "Value": "1"}, {"Type": "MEMORY", "Value": "512"}],
+    },
+}
+QUEUE = {
+    "JobQueueName": "stack-queue",
+    "Priority": 1,
+    "ComputeEnvironmentOrder": [{"Order": 1, "ComputeEnvironment": {"Ref": "Machines"}}],
+}
+FLEET = {
+    "LaunchTemplateName": "stack-fleet",
+    "LaunchTemplateData": {"ImageId": IMAGE, "InstanceType": "m5.large", "UserData": USER_DATA},
+}
+
+
 def resources(subnet):
     machines = {
         "Type": "SPOT",
@@ -19,55 +42,22 @@ def resources(subnet):
         "SecurityGroupIds": [{"Fn::GetAtt": ["Group", "GroupId"]}],
         "InstanceRole": {"Fn::GetAtt": ["Profile", "Arn"]},
     }
-    container = {
-        "Image": "trial:1",
-        "Command": ["echo", "Ref::request"],
-        "ResourceRequirements": [{"Type": "VCPU", "Value": "1"}, {"Type": "MEMORY", "Value": "512"}],
+    environment = {
+        "ComputeEnvironmentName": "machines",
+        "Type": "MANAGED",
+        "ServiceRole": {"Fn::GetAtt": ["Role", "Arn"]},
+        "ComputeResources": machines,
     }
-    spot_only = [{"OnStatusReason": "Host EC2*", "Action": "RETRY"}, {"OnReason": "*", "Action": "EXIT"}]
     described = {
         "Role": ("IAM::Role", {"AssumeRolePolicyDocument": TRUST}),
         "Profile": ("IAM::InstanceProfile", {"Roles": [{"Ref": "Role"}]}),
         "Group": ("EC2::SecurityGroup", {"GroupDescription": "trials", "VpcId": subnet["VpcId"]}),
-        "Machines": (
-            "Batch::ComputeEnvironment",
-            {
-                "ComputeEnvironmentName": "machines",
-                "Type": "MANAGED",
-                "ServiceRole": {"Fn::GetAtt": ["Role", "Arn"]},
-                "ComputeResources": machines,
-            },
-        ),
-        "Queue": (
-            "Batch::JobQueue",
-            {
-                "JobQueueName": "stack-queue",
-                "Priority": 1,
-                "ComputeEnvironmentOrder": [{"Order": 1, "ComputeEnvironment": {"Ref": "Machines"}}],
-            },
-        ),
-        "Definition": (
-            "Batch::JobDefinition",
-            {
-                "JobDefinitionName": "stack-trial",
-                "Type": "container",
-                "Timeout": {"AttemptDurationSeconds": 600},
-                "RetryStrategy": {"Attempts": 2, "EvaluateOnExit": spot_only},
-                "ContainerProperties": container,
-            },
-        ),
-        "Template": (
-            "EC2::LaunchTemplate",
-            {
-                "LaunchTemplateName": "stack-fleet",
-                "LaunchTemplateData": {"ImageId": IMAGE, "InstanceType": "m5.large", "UserData": USER_DATA},
-            },
-        ),
+        "Machines": ("Batch::ComputeEnvironment", environment),
+        "Queue": ("Batch::JobQueue", QUEUE),
+        "Definition": ("Batch::JobDefinition", DEFINITION),
+        "Template": ("EC2::LaunchTemplate", FLEET),
     }
-    return {
-        name: {"Type": f"AWS::{kind}", "Properties": properties}
-        for name, (kind, properties) in described.items()
-    }
+    return {name: {"Type": f"AWS::{kind}", "Properties": given} for name, (kind, given) in described.items()}
 
 
 def test_jobs_and_instances_run_from_what_a_stack_has_made(aws):
