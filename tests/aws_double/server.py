@@ -8,6 +8,7 @@ Prints its port when it listens; ends when its standard input does. `/_exec/…`
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -186,6 +187,8 @@ def _json_reply(status: int, document: Any) -> Reply:
 
 def serve(port: int, folder: Path) -> None:
     """Serve until standard input ends, which it does however the starter dies; all that runs dies with it."""
+    # A signal that our starter ignores would be ignored by all that runs here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION"] = "1"
     server = Server(port, None)
     platform = Platform(f"http://127.0.0.1:{server.server_port}", folder)

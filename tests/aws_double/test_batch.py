@@ -89,6 +89,14 @@ def test_a_job_without_keys_gets_those_of_its_machine_from_the_metadata(aws, que
     assert log_lines(aws, job) == ["instance-access-key"]
 
 
+def test_a_program_starts_as_process_1_with_no_signal_ignored(aws, queue):
+    program = (
+        "import os, signal; print(os.getpid(), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    job = wait_for(aws, submit(aws, queue, ["python", "-c", program]))
+    assert log_lines(aws, job) == ["1 True"]
+
+
 def test_a_failed_attempt_is_retried_as_the_definition_says(aws, queue):
     definition = register_definition(
         aws, ["sh", "-c", "exit $AWS_BATCH_JOB_ATTEMPT"], retryStrategy={"attempts": 3}
