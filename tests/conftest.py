@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this file, such as s3_server
 
+from aws_double.double import AwsDouble
 from fault_proxy import FaultProxy
 from postgres_server import PostgresServer
 from s3_server import S3Server
@@ -19,6 +20,22 @@ def s3() -> Iterator[S3Server]:
     server = S3Server()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[AwsDouble]:
+    """AWS in one process; tests take `aws`."""
+    server = AwsDouble()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def aws(aws_server: AwsDouble) -> Iterator[AwsDouble]:
+    """An empty AWS that really runs what is submitted to it; nothing of it goes on after the test."""
+    aws_server.reset()
+    yield aws_server
+    aws_server.stop_everything()
 
 
 @pytest.fixture(scope="session")
