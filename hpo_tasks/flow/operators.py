@@ -132,8 +132,12 @@ class TrainOperator(StudyOperator):
         def remember(stop: Callable[[], None]) -> None:
             self._stop = stop
 
+        ti = context["ti"]
         awaited = train_task(
-            self.work_, on_start=remember, is_taken_away=lambda: is_taken_away(context["ti"])
+            self.work_,
+            on_start=remember,
+            is_taken_away=lambda: is_taken_away(ti),
+            clears=ti.max_tries,  # raised by a clear, not by a retry
         )
         if awaited is not None:
             from hpo_tasks.flow.triggers import JobTrigger

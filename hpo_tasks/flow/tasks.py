@@ -96,6 +96,7 @@ def train_task(
     *,
     on_start: Callable[[Callable[[], None]], None],
     is_taken_away: Callable[[], bool],
+    clears: int = 0,
 ) -> "Awaited | None":
     """Train the slots, one after the other. The store holds their outcomes.
 
@@ -103,6 +104,7 @@ def train_task(
         work: the slots, their round, and where their study lies.
         on_start: is given what a signal handler may call to end this function soon.
         is_taken_away: asked when that was called: whether the running trial's job is to end too.
+        clears: a number that Airflow raises when the task is cleared.
 
     Returns: the job whose end has to be awaited before this is called again; None when all slots are trained.
     """
@@ -110,7 +112,7 @@ def train_task(
 
     study = _open(work)
     batch = read_batch(study.store, study.pin.study, work["round"])
-    open_trial = _trials_of(study, work)
+    open_trial = _trials_of(study, work, clears)
     trials = [open_trial(batch, slot) for slot in work["slots"]]
 
     def stop() -> None:
@@ -119,7 +121,7 @@ def train_task(
 
     on_start(stop)
     if study.pin.spec.backend.type != "local":
-        return _train_elsewhere(study, trials, is_taken_away)
+        return _train_elsewhere(study, trials, is_taken_away, clears)
     from hpo_tasks.flow.steps.local import slot_of_study
 
     with slot_of_study(study, give_up=lambda: trials[0].stop_requested):
@@ -129,12 +131,13 @@ def train_task(
 
 
 def _train_elsewhere(
-    study: OpenStudy, trials: "Sequence[TrialRun]", is_taken_away: Callable[[], bool]
+    study: OpenStudy, trials: "Sequence[TrialRun]", is_taken_away: Callable[[], bool], clears: int
 ) -> "Awaited | None":
-    from hpo_tasks.flow.steps.remote import awaited
+    from hpo_tasks.flow.steps.remote import awaited, end_if_cleared
     from hpo_tasks.trial.contract import Outcome
 
     for trial in trials:
+        end_if_cleared(trial, clears)
         step = trial.until_deferred(is_taken_away)
         if not isinstance(step, Outcome):
             return awaited(study, step, trial.batch.deadline)
@@ -331,12 +334,12 @@ def _open_ledger(deployment: Deployment) -> Any:
     return Ledger(deployment.study_db)
 
 
-def _trials_of(study: OpenStudy, handle: StudyHandle) -> "OpenTrial":
+def _trials_of(study: OpenStudy, handle: StudyHandle, clears: int = 0) -> "OpenTrial":
     backend = study.pin.spec.backend
     if backend.type != "local":
         from hpo_tasks.flow.steps import remote
 
-        made = remote.open_backend(study, backend)
+        made = remote.open_backend(study, backend, clears=clears)
         return lambda batch, slot: remote.open_trial(study, batch, slot, made)
     from hpo_tasks.flow.steps import local
 

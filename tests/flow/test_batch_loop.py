@@ -45,7 +45,11 @@ def airflow(tmp_path_factory, aws_server):
 
 STUDIES = {
     "quick": {"batch_size": 4, "budget": {"trials": 8}},
-    "slow": {"batch_size": 2, "budget": {"trials": 2}, "trial": {"env": {"SECONDS_OF_WORK": "600"}, "timeout": "20m"}},
+    "slow": {
+        "batch_size": 2,
+        "budget": {"trials": 2},
+        "trial": {"env": {"SECONDS_OF_WORK": "600"}, "timeout": "20m"},
+    },
 }
 
 
@@ -62,9 +66,10 @@ def start(airflow, stem):
     return dag_id, run_id, study_id("embedded", dag_id, run_id, 0)
 
 
-def train_states(airflow, dag_id, run_id):
-    rows = airflow.tasks(dag_id, run_id).items()
-    return [row["state"] for (name, _), row in rows if name == "round_00.train"]
+def are_awaited(airflow, dag_id, run_id):
+    """Whether both train tasks are deferred, and a triggerer has taken their triggers."""
+    rows = [row for (name, _), row in airflow.tasks(dag_id, run_id).items() if name == "round_00.train"]
+    return len(rows) == 2 and all(row["state"] == "deferred" and row["triggerer_job"] for row in rows)
 
 
 def test_a_study_on_batch_finds_what_it_finds_locally(airflow, aws):
@@ -84,7 +89,7 @@ def test_no_worker_waits_for_a_job_and_a_marked_task_ends_its_job(airflow, aws):
     """The tasks are deferred while their jobs run. One that is marked as failed while deferred takes its job with it."""
     dag_id, run_id, study = start(airflow, "slow")
     until(lambda: len(lines(airflow, study, "start")) == 2, what="both trials to run")
-    until(lambda: train_states(airflow, dag_id, run_id) == ["deferred", "deferred"], what="both tasks to be deferred")
+    until(lambda: are_awaited(airflow, dag_id, run_id), what="both tasks to be deferred")
     assert len(aws.alive()["batch"]) == 2
     airflow.http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
     until(lambda: aws.alive()["batch"] == [], what="both jobs to be ended")
@@ -92,13 +97,14 @@ def test_no_worker_waits_for_a_job_and_a_marked_task_ends_its_job(airflow, aws):
 
 def test_a_cleared_trial_is_trained_anew_and_the_other_is_not(airflow, aws):
     dag_id, run_id, study = start(airflow, "slow")
-    until(lambda: train_states(airflow, dag_id, run_id) == ["deferred", "deferred"], what="both tasks to be deferred")
+    until(lambda: are_awaited(airflow, dag_id, run_id), what="both tasks to be deferred")
     until(lambda: len(lines(airflow, study, "start")) == 2, what="both trials to run")
     task_id = airflow.tasks(dag_id, run_id)["round_00.train", 1]["task_id"]
     airflow.clear(dag_id, run_id, (task_id, 1))
     until(lambda: len(lines(airflow, study, "start")) == 3, what="another attempt of the cleared trial")
     attempts = sorted((line["HPO_SLOT"], line["HPO_ATTEMPT"]) for line in lines(airflow, study, "start"))
     assert attempts == [("0", "1"), ("1", "1"), ("1", "2")]
+    until(lambda: are_awaited(airflow, dag_id, run_id), what="both tasks to be deferred again")
     airflow.http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
     until(lambda: aws.alive()["batch"] == [], what="the jobs to be ended")
 

@@ -38,8 +38,7 @@ def test_the_loop_ends_with_the_last_trigger_and_begins_again_with_the_next():
     async def scenario():
         poller = JobPoller(cloud.describe, pause_s=0.0)
         first = await poller.next_description("a")
-        while not poller._loop.done():
-            await asyncio.sleep(0)
+        await poller._loop
         return first, await poller.next_description("a")
 
     first, second = asyncio.run(scenario())

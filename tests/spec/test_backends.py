@@ -8,13 +8,13 @@ from hpo_tasks.spec import Trust, validate
 
 BATCH = {"type": "batch", "job_queue": "hpo-queue", "job_definition": "hpo-trial:3"}
 MISTAKES = [
-    ({"backend": {**BATCH, "type": "bacth"}}, "backend.type: must be one of local, batch, got \"bacth\", did you mean `batch`?"),
+    ({"backend": {**BATCH, "type": "bacth"}}, 'backend.type: must be one of local, batch, got "bacth", did you mean `batch`?'),
     ({"backend": {"job_queue": "q"}}, "backend.type: missing: must be one of local, batch"),
-    ({"backend": "batch"}, "backend: must be a mapping (key: value), got \"batch\""),
+    ({"backend": "batch"}, 'backend: must be a mapping (key: value), got "batch"'),
     ({"backend": {**BATCH, "job_queu": "q"}}, "backend.job_queu: unknown field, did you mean `job_queue`?"),
     ({"backend": {"type": "batch", "job_queue": "q"}}, "backend.job_definition: missing"),
-    ({"backend": {**BATCH, "job_queue": "aws_batch; drop"}}, "backend.job_queue: must be a name or an ARN, got \"aws_batch; drop\""),
-    ({"backend": {**BATCH, "region": "Frankfurt"}}, "backend.region: must be a region such as eu-west-1, got \"Frankfurt\""),
+    ({"backend": {**BATCH, "job_queue": "aws_batch; drop"}}, 'backend.job_queue: must be a name or an ARN, got "aws_batch; drop"'),
+    ({"backend": {**BATCH, "region": "Frankfurt"}}, 'backend.region: must be a region such as eu-west-1, got "Frankfurt"'),
     ({"backend": {**BATCH, "slots": 1001}}, "backend.slots: must be at most 1000, got 1001"),
     ({"backend": {**BATCH, "queue_timeout": "soon"}}, "backend.queue_timeout: "),
     ({"backend": BATCH, "store": "/tmp/hpo"}, "store: must be s3://bucket/prefix with backend batch: its jobs reach no folder of this machine"),
@@ -25,7 +25,7 @@ MISTAKES = [
     ),
     (
         {"backend": BATCH, "trial": {"command": ["a"], "inputs": {"train": "/data/train.csv"}}},
-        "trial.inputs.train: must lie on S3 with backend batch, got \"/data/train.csv\"",
+        'trial.inputs.train: must lie on S3 with backend batch, got "/data/train.csv"',
     ),
     (
         {"backend": BATCH, "trial": {"command": ["a"], "secrets": {"KEY": {"connection": "c"}}}},

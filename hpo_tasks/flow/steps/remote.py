@@ -1,6 +1,7 @@
 """A trial on a cloud: its backend with Airflow's clients, and what its task hands to the trigger that awaits the job."""
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -10,6 +11,7 @@ from hpo_tasks.backends.batch import BatchBackend
 from hpo_tasks.backends.handles import Handle
 from hpo_tasks.errors import IntegrityError, Problem
 from hpo_tasks.flow.aws import backend_client
+from hpo_tasks.flow.steps import attempts
 from hpo_tasks.flow.steps.batch import RoundBatch
 from hpo_tasks.flow.steps.clock import Moment
 from hpo_tasks.flow.steps.run import OpenStudy
@@ -20,6 +22,8 @@ from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Request
 
 MAX_HANDLE_BYTES = 4096
+
+log = logging.getLogger(__name__)
 
 
 class Awaited(TypedDict):
@@ -41,31 +45,51 @@ class Awaited(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class StoredHandles:
-    """Implements `Handles` in the object store, outside of what jobs may write."""
+    """Implements `Handles` in the object store, outside of what jobs may write.
+
+    Attributes:
+        clears: `max_tries` of the task instance that submits: Airflow raises it when the task is cleared, and only then.
+    """
 
     store: Store
+    clears: int = 0
 
     def get(self, job: str) -> Handle | None:
         """Raises IntegrityError: what lies there is no handle."""
+        document = self._read(job)
+        return document and Handle(str(document["id"]), float(document["kept_at_s"]))
+
+    def _read(self, job: str) -> dict[str, Any] | None:
         key = layout.handle_key(job)
         data = self.store.read(key, limit=MAX_HANDLE_BYTES)
         if data is None:
             return None
         try:
-            document = json.loads(data)
-            return Handle(str(document["id"]), float(document["kept_at_s"]))
+            document: dict[str, Any] = json.loads(data)
+            float(document["kept_at_s"]), str(document["id"]), int(document["clears"])
         except (ValueError, KeyError, TypeError):
             raise IntegrityError(
                 f"{key}: is no handle of a job: delete it, and clear the train task"
             ) from None
+        return document
 
     def keep(self, job: str, handle: Handle) -> None:
-        document = {"id": handle.id, "kept_at_s": handle.kept_at_s}
+        document = {"id": handle.id, "kept_at_s": handle.kept_at_s, "clears": self.clears}
         self.store.create(layout.handle_key(job), json.dumps(document).encode())
 
+    def was_cleared_since(self, job: str) -> bool:
+        """Whether the task was cleared after it had submitted this job."""
+        document = self._read(job)
+        return document is not None and int(document.get("clears", 0)) < self.clears
 
-def open_backend(study: OpenStudy, options: model.BatchBackend) -> Backend:
+
+def open_backend(study: OpenStudy, options: model.BatchBackend, *, clears: int = 0) -> Backend:
     """The study's backend.
+
+    Args:
+        study: the study.
+        options: its `backend`.
+        clears: as in `StoredHandles`.
 
     Raises:
         InputError, RefusedError, UnavailableError: as `aws.client`.
@@ -74,7 +98,7 @@ def open_backend(study: OpenStudy, options: model.BatchBackend) -> Backend:
         backend_client("batch", options.connection, options.region),
         options,
         store=study.store.uri,
-        handles=StoredHandles(study.store),
+        handles=StoredHandles(study.store, clears),
         tags=tags_of(study),
     )
 
@@ -98,6 +122,20 @@ def open_trial(study: OpenStudy, batch: RoundBatch, slot: int, backend: Backend)
         inputs=study.pin.inputs,
         threads=study.pin.spec.trial.resources.threads,
     )
+
+
+def end_if_cleared(trial: TrialRun, clears: int) -> None:
+    """End the job of a trial whose task was cleared while a trigger awaited the job: then nobody was there to do it.
+
+    The triggerer is told too, but only after the cleared task may have come here. Whoever cleared the task wants the trial
+    trained again; whoever lost a worker does not.
+    """
+    newest = attempts.newest_attempt(trial.study.store, trial.request(1))
+    if newest.number and newest.report is None:
+        job = trial.request(newest.number).job
+        if StoredHandles(trial.study.store, clears).was_cleared_since(job):
+            log.info("the task was cleared: job %s is ended", job)
+            trial.end_job()
 
 
 def awaited(study: OpenStudy, request: Request, deadline: Moment | None) -> Awaited:
