@@ -5,7 +5,7 @@ be checked on the rest and the user sees all problems at once.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from pydantic_core import ErrorDetails
 
 from hpo_tasks.errors import Problem
 from hpo_tasks.spec import model
+from hpo_tasks.spec.complaints import keys, sentence
 from hpo_tasks.spec.limits import dotted
-from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, number, shown
+from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, shown
 
 Path = tuple[str | int, ...]
 
@@ -176,64 +177,22 @@ def _path(error: Mapping[str, Any], data: Mapping[str, Any]) -> Path:
 
 def _sentence(error: dict[str, Any], path: Path, data: Mapping[str, Any]) -> str:
     """One of pydantic's errors as one sentence."""
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    sentence: str = error["msg"]
+    kind, value = error["type"], error["input"]
     if kind == "missing":
         hint = _MISSING.get(dotted(path)) or _MISSING.get(str(path[-1]))
-        sentence = f"missing: {hint}" if hint else "missing"
-    elif kind == "extra_forbidden":
-        sentence = _unknown(path, data)
-    elif kind in _TAG_ERRORS or (path[:1] == ("search",) and len(path) == len(("search", "name"))):
-        sentence = _parameter_type(value)
-    elif kind == "literal_error":
-        sentence = _choice(context["expected"], value)
-    elif kind in ("too_short", "too_long"):
-        sentence = f"{_RULES[kind](context)}, got {len(value)}"
-    elif kind in _RULES:
-        sentence = f"{_RULES[kind](context)}, got {shown(value)}"
-    elif kind == "tuple_type" and dotted(path) == "trial.command":
-        sentence = (
+        return f"missing: {hint}" if hint else "missing"
+    if kind == "extra_forbidden":
+        return _unknown(path, data)
+    if kind in _TAG_ERRORS or (path[:1] == ("search",) and len(path) == len(("search", "name"))):
+        return _parameter_type(value)
+    if kind == "tuple_type" and dotted(path) == "trial.command":
+        return (
             f'must be a list such as [python, train.py, "--lr={{lr}}"], got {shown(value)}: no shell reads it'
         )
-    elif kind in _TYPES:
-        sentence = f"{_TYPES[kind]}, got {shown(value)}{_quotes(kind, value)}"
-    return sentence
+    return sentence(error)
 
 
 _TAG_ERRORS = ("union_tag_not_found", "union_tag_invalid")
-_TYPES: Mapping[str, str] = {
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing_size": "must be a whole number of at most 18 digits",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "string_type": "must be text",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list",
-    "dict_type": "must be a mapping (key: value)",
-    "model_type": "must be a mapping (key: value)",
-    "model_attributes_type": "must be a mapping (key: value)",
-}
-_RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda context: f"must be > {number(context['gt'])}",
-    "greater_than_equal": lambda context: f"must be at least {number(context['ge'])}",
-    "less_than": lambda context: f"must be < {number(context['lt'])}",
-    "less_than_equal": lambda context: f"must be at most {number(context['le'])}",
-    "too_short": lambda context: f"must hold at least {context['min_length']}",
-    "too_long": lambda context: f"must hold at most {context['max_length']}",
-}
-
-
-def _quotes(kind: str, value: object) -> str:
-    return " (put it in quotes)" if kind == "string_type" and isinstance(value, int | float) else ""
-
-
-def _choice(expected: str, value: object) -> str:
-    """`expected` is pydantic's list of the allowed words: 'a', 'b' or 'c'."""
-    words = expected.replace("'", "").replace(" or ", ", ").split(", ")
-    near = nearest(value, words) if isinstance(value, str) else None
-    asked = f", did you mean `{near}`?" if near else ""
-    return f"must be {'one of ' if len(words) > 1 else ''}{listed(words)}, got {shown(value)}{asked}"
 
 
 def _parameter_type(parameter: object) -> str:
@@ -250,12 +209,12 @@ def _parameter_type(parameter: object) -> str:
 
 def _unknown(path: Path, data: Mapping[str, Any]) -> str:
     name = str(path[-1])
-    known = _keys(_model_at(path[:-1], data))
+    known = keys(_model_at(path[:-1], data))
     elsewhere = {
         key: dotted((*place, key))
         for place, cls in _MODELS.items()
         if "*" not in place and place != path[:-1]
-        for key in _keys(cls)
+        for key in keys(cls)
     }
     if (near := nearest(name, known)) and name not in elsewhere:
         return f"unknown field, did you mean `{near}`?"
@@ -272,9 +231,3 @@ def _model_at(path: Path, data: Mapping[str, Any]) -> type[model._Model] | None:
         if len(pattern) == len(path) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True)):
             return cls
     return None
-
-
-def _keys(cls: type[model._Model] | None) -> list[str]:
-    """The keys that a file may use for this model."""
-    fields = cls.model_fields if cls is not None else {}
-    return [field.alias or name for name, field in fields.items()]
