@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from hpo_tasks.errors import Problem
 from hpo_tasks.spec.limits import dotted
@@ -15,7 +16,7 @@ from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, number, show
 def problems(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
     """One problem for each complaint about a document that was to become a `root`."""
     found = []
-    for complaint in error.errors(include_url=False):
+    for complaint in worth_telling(error):
         path = complaint["loc"]
         if complaint["type"] == "missing":
             message = "missing"
@@ -25,6 +26,21 @@ def problems(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
             message = sentence(dict(complaint))
         found.append(Problem(dotted(path), message))
     return found
+
+
+def worth_telling(error: ValidationError) -> list[ErrorDetails]:
+    """All complaints but those that say nothing new.
+
+    Pydantic counts only the good items of a list, so it calls one with bad items too short.
+    """
+    errors = error.errors(include_url=False)
+    locations = [each["loc"] for each in errors]
+    return [
+        each
+        for each in errors
+        if each["type"] != "too_short"
+        or not any(other[: len(each["loc"])] == each["loc"] != other for other in locations)
+    ]
 
 
 def sentence(error: Mapping[str, Any]) -> str:
@@ -59,8 +75,8 @@ def _model_at(root: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseMo
         if model is not None:
             by_key = {field.alias or name: field for name, field in model.model_fields.items()}
             annotation = by_key[str(part)].annotation if part in by_key else None
-        else:  # a list's position, a mapping's key: the items' type comes last
-            annotation = (typing.get_args(_plain(annotation)) or (None,))[-1]
+        else:
+            annotation = _item(_plain(annotation))
     return _model_in(annotation)
 
 
@@ -70,15 +86,21 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _plain(annotation: Any) -> Any:
-    """The annotation without Annotated and None; `tuple[X, ...]` as `list[X]`."""
+    """The annotation without Annotated and None."""
     if typing.get_origin(annotation) is typing.Annotated:
         return _plain(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         rest = [part for part in typing.get_args(annotation) if part is not types.NoneType]
         return _plain(rest[0]) if len(rest) == 1 else None
-    if typing.get_origin(annotation) is tuple:
-        return list[typing.get_args(annotation)[0]]
     return annotation
+
+
+def _item(annotation: Any) -> Any:
+    """X of `tuple[X, ...]` and of `dict[str, X]`; None of anything else."""
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        return None
+    return arguments[0] if typing.get_origin(annotation) is tuple else arguments[-1]
 
 
 _TYPES: Mapping[str, str] = {

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from hpo_tasks.errors import Problem
 from hpo_tasks.spec import model
-from hpo_tasks.spec.complaints import keys, sentence
+from hpo_tasks.spec.complaints import keys, sentence, worth_telling
 from hpo_tasks.spec.limits import dotted
 from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, shown
 
@@ -93,7 +92,7 @@ def read_structure(data: Mapping[str, Any]) -> Structure:
     try:
         return Structure(_validated(data), (), (), frozenset())
     except ValidationError as error:
-        errors = _worth_telling(error.errors(include_url=False))
+        errors = worth_telling(error)
     paths = [_path(dict(problem), data) for problem in errors]
     problems = tuple(
         Problem(dotted(path), _sentence(dict(problem), path, data))
@@ -107,17 +106,6 @@ def read_structure(data: Mapping[str, Any]) -> Structure:
     return Structure(
         spec.model_copy(update={"search": search}), problems, tuple(sorted(unread)), frozenset(broken)
     )
-
-
-def _worth_telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Pydantic counts only the good items of a list: `too short` says nothing new about one with bad items."""
-    locations = [error["loc"] for error in errors]
-    return [
-        error
-        for error in errors
-        if error["type"] != "too_short"
-        or not any(other[: len(error["loc"])] == error["loc"] != other for other in locations)
-    ]
 
 
 def _validated(data: Mapping[str, Any]) -> model.StudySpec:
