@@ -91,9 +91,9 @@ def test_a_spot_price_is_the_median_of_what_the_zones_ask_now():
         spot("a", "0.3"),
         spot("b", "0.5", hours_ago=2),
         spot("b", "0.1", hours_ago=3),
-        spot("c", "0.4", hours_ago=40),
+        spot("c", "0.8", hours_ago=40),
     ]
-    assert spot_usd(history) == Decimal("0.4")
+    assert spot_usd(history) == Decimal("0.5")
 
 
 def test_of_two_zones_the_cheaper_counts_and_of_none_there_is_no_price():
