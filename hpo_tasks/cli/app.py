@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(name="data", help="Generate the input files of the examples.", no_args_is_help=True)
 app.add_typer(data_app)
+prices_app = typer.Typer(
+    name="prices", help="What machines cost: the price table and its refresh.", no_args_is_help=True
+)
+app.add_typer(prices_app)
 
 Study = Annotated[
     str,
@@ -32,6 +36,7 @@ Study = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, and nothing else there.")]
+Region = Annotated[str, typer.Option(help="AWS region.", metavar="REGION")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
 
 
@@ -193,6 +198,48 @@ def prune(
     if study and dag:
         raise InputError("--study, --dag: give one of them")
     apply(places(), reference=study, dag_id=dag, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def plan(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The study file.")],
+    options: Annotated[
+        Path, typer.Option("--options", metavar="PLAN", help="Machines to compare and measured trial times.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Forecast a study's time and dollars on several choices of machines, and recommend one.
+
+    Exits with 1 if no choice has a price.
+    """
+    from hpo_tasks.cli.plan import plan as compare
+
+    raise typer.Exit(0 if compare(spec, options, as_json=as_json) else 1)
+
+
+@prices_app.command("show")
+def show_prices(
+    beginning: Annotated[
+        str, typer.Argument(metavar="[TYPE]", help="Machine type or the start of it: m5, ml.g5.")
+    ] = "",
+    region: Region = "us-east-1",
+    as_json: Json = False,
+) -> None:
+    """List machine types with their prices."""
+    from hpo_tasks.cli import prices
+
+    prices.show_prices(region, beginning, as_json=as_json)
+
+
+@prices_app.command("update")
+def update_prices(region: Region = "us-east-1", as_json: Json = False) -> None:
+    """Fetch a region's prices from AWS.
+
+    Writes them into your own price file: HPO_PRICES, or prices.json in HPO_HOME.
+    """
+    from hpo_tasks.cli import prices
+
+    prices.update(region, as_json=as_json)
 
 
 @data_app.callback()

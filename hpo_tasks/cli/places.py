@@ -13,6 +13,7 @@ from hpo_tasks.store import Store, open_store
 from hpo_tasks.study.records import StudyHeader
 
 if TYPE_CHECKING:
+    from hpo_tasks.prices.table import PriceTable
     from hpo_tasks.study.ledger import Ledger
 
 LATEST = "latest"
@@ -43,6 +44,27 @@ def places() -> Places:
 def places_of(home: Home) -> Places:
     """What the embedded Airflow of this home works on."""
     return Places(study_db=home.study_db, store=str(home.store))
+
+
+def own_prices() -> Path:
+    """The user's own price file, which need not exist: `HPO_PRICES`, else the one in the embedded home.
+
+    `hpo prices update` writes it, and whatever looks up a price reads it.
+    """
+    named = os.environ.get("HPO_PRICES")
+    return Path(named) if named else embedded_home().prices
+
+
+def price_table() -> "PriceTable":
+    """The shipped prices with the user's own over them.
+
+    Raises:
+        SpecError: what is wrong with the user's file; that the file which HPO_PRICES names is not there.
+    """
+    from hpo_tasks.prices.table import load_prices  # noqa: PLC0415 - a file that other commands do not need
+
+    own = own_prices()
+    return load_prices(own if own.exists() or os.environ.get("HPO_PRICES") else None)
 
 
 @contextmanager

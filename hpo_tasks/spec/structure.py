@@ -5,17 +5,17 @@ be checked on the rest and the user sees all problems at once.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from hpo_tasks.errors import Problem
 from hpo_tasks.spec import model
+from hpo_tasks.spec.complaints import keys, sentence, worth_telling
 from hpo_tasks.spec.limits import dotted
-from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, number, shown
+from hpo_tasks.spec.sentences import did_you_mean, listed, nearest, shown
 
 Path = tuple[str | int, ...]
 
@@ -95,7 +95,7 @@ def read_structure(data: Mapping[str, Any]) -> Structure:
     try:
         return Structure(_validated(data), (), (), frozenset())
     except ValidationError as error:
-        errors = _worth_telling(error.errors(include_url=False))
+        errors = worth_telling(error)
     paths = [_path(dict(problem), data) for problem in errors]
     problems = tuple(
         Problem(dotted(path), _sentence(dict(problem), path, data))
@@ -109,17 +109,6 @@ def read_structure(data: Mapping[str, Any]) -> Structure:
     return Structure(
         spec.model_copy(update={"search": search}), problems, tuple(sorted(unread)), frozenset(broken)
     )
-
-
-def _worth_telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Pydantic counts only the good items of a list: `too short` says nothing new about one with bad items."""
-    locations = [error["loc"] for error in errors]
-    return [
-        error
-        for error in errors
-        if error["type"] != "too_short"
-        or not any(other[: len(error["loc"])] == error["loc"] != other for other in locations)
-    ]
 
 
 def _validated(data: Mapping[str, Any]) -> model.StudySpec:
@@ -179,66 +168,24 @@ def _path(error: Mapping[str, Any], data: Mapping[str, Any]) -> Path:
 
 def _sentence(error: dict[str, Any], path: Path, data: Mapping[str, Any]) -> str:
     """One of pydantic's errors as one sentence."""
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    sentence: str = error["msg"]
+    kind, value = error["type"], error["input"]
     if kind == "missing":
         hint = _MISSING.get(dotted(path)) or _MISSING.get(str(path[-1]))
-        sentence = f"missing: {hint}" if hint else "missing"
-    elif kind == "extra_forbidden":
-        sentence = _unknown(path, data)
-    elif path[:1] == ("backend",) and kind in _TAG_ERRORS:
-        sentence = _tag(value, _BACKENDS)
-    elif kind in _TAG_ERRORS or (path[:1] == ("search",) and len(path) == len(("search", "name"))):
-        sentence = _tag(value, _PARAMETERS)
-    elif kind == "literal_error":
-        sentence = _choice(context["expected"], value)
-    elif kind in ("too_short", "too_long"):
-        sentence = f"{_RULES[kind](context)}, got {len(value)}"
-    elif kind in _RULES:
-        sentence = f"{_RULES[kind](context)}, got {shown(value)}"
-    elif kind == "tuple_type" and dotted(path) == "trial.command":
-        sentence = (
+        return f"missing: {hint}" if hint else "missing"
+    if kind == "extra_forbidden":
+        return _unknown(path, data)
+    if path[:1] == ("backend",) and kind in _TAG_ERRORS:
+        return _tag(value, _BACKENDS)
+    if kind in _TAG_ERRORS or (path[:1] == ("search",) and len(path) == len(("search", "name"))):
+        return _tag(value, _PARAMETERS)
+    if kind == "tuple_type" and dotted(path) == "trial.command":
+        return (
             f'must be a list such as [python, train.py, "--lr={{lr}}"], got {shown(value)}: no shell reads it'
         )
-    elif kind in _TYPES:
-        sentence = f"{_TYPES[kind]}, got {shown(value)}{_quotes(kind, value)}"
-    return sentence
+    return sentence(error)
 
 
 _TAG_ERRORS = ("union_tag_not_found", "union_tag_invalid")
-_TYPES: Mapping[str, str] = {
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing_size": "must be a whole number of at most 18 digits",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "string_type": "must be text",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list",
-    "dict_type": "must be a mapping (key: value)",
-    "model_type": "must be a mapping (key: value)",
-    "model_attributes_type": "must be a mapping (key: value)",
-}
-_RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda context: f"must be > {number(context['gt'])}",
-    "greater_than_equal": lambda context: f"must be at least {number(context['ge'])}",
-    "less_than": lambda context: f"must be < {number(context['lt'])}",
-    "less_than_equal": lambda context: f"must be at most {number(context['le'])}",
-    "too_short": lambda context: f"must hold at least {context['min_length']}",
-    "too_long": lambda context: f"must hold at most {context['max_length']}",
-}
-
-
-def _quotes(kind: str, value: object) -> str:
-    return " (put it in quotes)" if kind == "string_type" and isinstance(value, int | float) else ""
-
-
-def _choice(expected: str, value: object) -> str:
-    """`expected` is pydantic's list of the allowed words: 'a', 'b' or 'c'."""
-    words = expected.replace("'", "").replace(" or ", ", ").split(", ")
-    near = nearest(value, words) if isinstance(value, str) else None
-    asked = f", did you mean `{near}`?" if near else ""
-    return f"must be {'one of ' if len(words) > 1 else ''}{listed(words)}, got {shown(value)}{asked}"
 
 
 def _tag(tagged: object, models: Mapping[str, type[model._Model]]) -> str:
@@ -256,12 +203,12 @@ def _tag(tagged: object, models: Mapping[str, type[model._Model]]) -> str:
 
 def _unknown(path: Path, data: Mapping[str, Any]) -> str:
     name = str(path[-1])
-    known = _keys(_model_at(path[:-1], data))
+    known = keys(_model_at(path[:-1], data))
     elsewhere = {
         key: dotted((*place, key))
         for place, cls in _MODELS.items()
         if "*" not in place and place != path[:-1]
-        for key in _keys(cls)
+        for key in keys(cls)
     }
     if (near := nearest(name, known)) and name not in elsewhere:
         return f"unknown field, did you mean `{near}`?"
@@ -280,9 +227,3 @@ def _model_at(path: Path, data: Mapping[str, Any]) -> type[model._Model] | None:
         if len(pattern) == len(path) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True)):
             return cls
     return None
-
-
-def _keys(cls: type[model._Model] | None) -> list[str]:
-    """The keys that a file may use for this model."""
-    fields = cls.model_fields if cls is not None else {}
-    return [field.alias or name for name, field in fields.items()]

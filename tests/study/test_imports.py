@@ -4,7 +4,18 @@ import json
 import subprocess
 import sys
 
-LIGHT = ["identity", "records", "plan", "attempts", "summary", "verdict", "space"]
+LIGHT = [
+    "identity",
+    "records",
+    "plan",
+    "attempts",
+    "summary",
+    "verdict",
+    "space",
+    "cost",
+    "forecast",
+    "machine_choice",
+]
 HEAVY = ["optuna", "sqlalchemy", "numpy", "scipy", "boto3", "sklearn", "pandas", "airflow"]
 
 

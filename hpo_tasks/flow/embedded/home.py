@@ -32,6 +32,7 @@ class Home:
     jobs/      state of local jobs
     data/      inputs that study files name by relative paths
     studies/   links to study files outside the DAGs folder that `hpo run` was given
+    prices.json   what `hpo prices update` found
     """
 
     root: Path
@@ -59,6 +60,10 @@ class Home:
     @property
     def studies(self) -> Path:
         return self.root / "studies"
+
+    @property
+    def prices(self) -> Path:
+        return self.root / "prices.json"
 
     @property
     def lock(self) -> Path:
