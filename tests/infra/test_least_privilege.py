@@ -300,21 +300,25 @@ def test_jobs_are_submitted_to_our_queue_with_our_definitions_and_our_tag():
     queue, other = aws("batch", "job-queue/hpo-prod"), aws("batch", "job-queue/hpo-dev")
     for resource in (
         queue,
-        aws("batch", "job-definition/hpo-prod-trial"),
-        aws("batch", "job-definition/hpo-prod-x:7"),
+        aws("batch", "job-definition/hpo-prod_trial"),
+        aws("batch", "job-definition/hpo-prod_x:7"),
     ):
         assert may(CONTROL, "batch:SubmitJob", resource, NEW)
         assert not may(CONTROL, "batch:SubmitJob", resource)
         assert not may(CONTROL, "batch:SubmitJob", resource, {"aws:RequestTag/hpo:deployment": "dev"})
     assert not may(CONTROL, "batch:SubmitJob", other, NEW)
-    assert not may(CONTROL, "batch:SubmitJob", aws("batch", "job-definition/admin:1"), NEW)
+    for name in ("admin:1", "hpo-dev_trial:1", "hpo-prod-eu_trial:1"):
+        assert not may(CONTROL, "batch:SubmitJob", aws("batch", f"job-definition/{name}"), NEW)
 
 
-def test_no_privileged_job_definition_is_registered():
-    definition = aws("batch", "job-definition/hpo-prod-x")
-    assert may(CONTROL, "batch:RegisterJobDefinition", definition, NEW)
-    assert may(CONTROL, "batch:RegisterJobDefinition", definition, NEW | {"batch:Privileged": False})
-    assert not may(CONTROL, "batch:RegisterJobDefinition", definition, NEW | {"batch:Privileged": True})
+def test_no_job_definition_is_registered_that_is_privileged_or_root():
+    definition = aws("batch", "job-definition/hpo-prod_x")
+    new = NEW | {"batch:User": "50000:0"}
+    assert may(CONTROL, "batch:RegisterJobDefinition", definition, new)
+    assert may(CONTROL, "batch:RegisterJobDefinition", definition, new | {"batch:Privileged": False})
+    assert not may(CONTROL, "batch:RegisterJobDefinition", definition, new | {"batch:Privileged": True})
+    assert not may(CONTROL, "batch:RegisterJobDefinition", definition, new | {"batch:User": "root"})
+    assert not may(CONTROL, "batch:RegisterJobDefinition", definition, NEW)
 
 
 @pytest.mark.parametrize("names", [CONTROL, "ReaperPolicy"], ids=["control plane", "reaper"])

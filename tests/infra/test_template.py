@@ -159,7 +159,7 @@ def test_the_fragment_is_yaml_with_each_backend_once():
     text = fragment(Rendered().outputs)
     assert yaml.safe_load(text) == {
         "store": Rendered().outputs["Store"],
-        "backend": {"type": "batch", "queue": "hpo-prod", "definition": "hpo-prod-trial"},
+        "backend": {"type": "batch", "queue": "hpo-prod", "definition": "hpo-prod_trial"},
     }
     others = [yaml.safe_load(line[2:]) for line in text.splitlines() if line.startswith("# backend")]
     assert [each["backend"]["type"] for each in others] == ["ec2", "sagemaker"]
