@@ -9,4 +9,5 @@ COPY hpo_tasks/trial /opt/runner/hpo_tasks/trial
 ENV PYTHONPATH=/opt/runner PYTHONUNBUFFERED=1
 USER 50000:0
 WORKDIR /home/trial
-ENTRYPOINT ["python", "-m", "hpo_tasks.trial"]
+# No ENTRYPOINT: Batch would hand it the whole command of the job definition as arguments.
+CMD ["python", "-m", "hpo_tasks.trial"]

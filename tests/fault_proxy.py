@@ -96,7 +96,7 @@ class FaultProxy:
         if fault and fault.kind == "drop":
             return request.reset()
         if fault and fault.kind == "answer":
-            return request.answer(fault.status, _error_body(fault.code))
+            return request.answer(fault.status, error_body(fault.code))
         status, headers, reply = self._ask_upstream(request, body)
         if fault and fault.kind == "lose_reply":
             return request.reset()
@@ -159,5 +159,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
-def _error_body(code: str) -> bytes:
+def error_body(code: str) -> bytes:
     return f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>injected</Message></Error>'.encode()

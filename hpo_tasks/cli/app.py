@@ -27,6 +27,10 @@ prices_app = typer.Typer(
     name="prices", help="What machines cost: the price table and its refresh.", no_args_is_help=True
 )
 app.add_typer(prices_app)
+infra_app = typer.Typer(
+    name="infra", help="The AWS resources of a deployment: one CloudFormation stack.", no_args_is_help=True
+)
+app.add_typer(infra_app)
 
 Study = Annotated[
     str,
@@ -37,6 +41,10 @@ Study = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, and nothing else there.")]
 Region = Annotated[str, typer.Option(help="AWS region.", metavar="REGION")]
+Deployment = Annotated[
+    str, typer.Argument(metavar="DEPLOYMENT", help="The same as HPO_DEPLOYMENT of the Airflow that uses it.")
+]
+Prefix = Annotated[str, typer.Option(help="First part of every resource's name.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")]
 
 
@@ -266,6 +274,49 @@ def house_prices(
         print_json(paths)
     else:
         typer.echo("\n".join(paths))
+
+
+@infra_app.command("deploy")
+def infra_deploy(
+    deployment: Deployment,
+    vpc: Annotated[str | None, typer.Option(help="Network of the machines.", metavar="VPC_ID")] = None,
+    subnet: Annotated[
+        list[str] | None, typer.Option(help="Subnet of the machines. Repeatable.", metavar="SUBNET_ID")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the trials.", metavar="URI")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A parameter of the template: SpotMaxvCpus=512. Repeatable."
+        ),
+    ] = None,
+    prefix: Prefix = "hpo",
+    as_json: Json = False,
+) -> None:
+    """Create or update the stack; print what a study file needs of it.
+
+    An update keeps what is not named. Account and region are those of the environment, as for the `aws` command.
+    """
+    from hpo_tasks.cli import infra
+
+    values = infra.parameters(settings or [], vpc=vpc, subnets=subnet or [], image=image)
+    infra.deploy(prefix, deployment, values, as_json=as_json)
+
+
+@infra_app.command("show")
+def infra_show(deployment: Deployment, prefix: Prefix = "hpo", as_json: Json = False) -> None:
+    """Print what a study file needs of the stack."""
+    from hpo_tasks.cli import infra
+
+    infra.show(prefix, deployment, as_json=as_json)
+
+
+@infra_app.command("destroy")
+def infra_destroy(deployment: Deployment, prefix: Prefix = "hpo") -> None:
+    """Delete the stack. Refuses while jobs or instances are alive, or the bucket holds something."""
+    from hpo_tasks.cli import infra
+
+    infra.destroy(prefix, deployment)
 
 
 def _day(moment: datetime | None) -> date | None:

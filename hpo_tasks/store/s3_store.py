@@ -19,6 +19,8 @@ DELETE_BATCH = 1000
 class S3Store(S3Objects):
     """Implements `Store` on S3. A version is an ETag."""
 
+    may_list = True
+
     def delete(self, keys: Iterable[str]) -> int:
         waiting = iter(keys)
         deleted = 0

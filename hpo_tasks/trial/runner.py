@@ -83,7 +83,9 @@ def read_request(objects: Objects, key: AttemptKey) -> Request:
     """
     data = objects.read(key.request, limit=MAX_DOCUMENT_BYTES)
     if data is None:
-        raise IntegrityError(f"{key.request}: there is no such request in {objects.uri}")
+        raise IntegrityError(
+            f"{key.request}: there is no such request in {objects.uri}, or it may not be read"
+        )
     request = decode_request(data)
     named = (request.study, request.round, request.slot, request.attempt)
     if named != (key.trial.study, key.trial.round, key.trial.slot, key.number):

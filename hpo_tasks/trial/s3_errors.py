@@ -91,3 +91,8 @@ def status(error: ClientError) -> int:
 def is_missing(error: ClientError) -> bool:
     """Whether the answer is "no such object" (and not "no such bucket")."""
     return error.response.get("Error", {}).get("Code") in {"NoSuchKey", "NotFound", "404"}
+
+
+def is_denied(error: ClientError) -> bool:
+    """Whether the answer is "permission denied", and not that there is something wrong with the credentials."""
+    return error.response.get("Error", {}).get("Code") in {"AccessDenied", "403"}

@@ -18,7 +18,7 @@ from hpo_tasks.trial.local_files import CHUNK_BYTES, plain_errors, whole_file
 from hpo_tasks.trial.objects import check_key, is_key
 from hpo_tasks.trial.openat import open_regular
 from hpo_tasks.trial.retries import Retries
-from hpo_tasks.trial.s3_errors import BOTO_ERRORS, explain, is_missing, status
+from hpo_tasks.trial.s3_errors import BOTO_ERRORS, explain, is_denied, is_missing, status
 
 T = TypeVar("T")
 
@@ -58,7 +58,13 @@ class S3Objects:
 
     `create` stays exact when replies get lost: each call puts a token of its own into the object's metadata. "There is
     one already" may be the answer to a repetition of a PUT that was stored; then the object holds our token.
+
+    Attributes:
+        may_list: whether the caller has s3:ListBucket, as the control plane has. To whoever has not, as a job, S3 says
+            "denied" of an object that does not exist; then `read` takes it for missing.
     """
+
+    may_list = False
 
     def __init__(self, bucket: str, prefix: str, *, client: Any, retries: Retries) -> None:
         self._bucket = bucket
@@ -146,7 +152,12 @@ class S3Objects:
         """The object's bytes and its ETag."""
 
         def fetch() -> tuple[bytes, str] | None:
-            response = self._open(key)
+            try:
+                response = self._open(key)
+            except ClientError as error:
+                if self._may_be_missing(error):
+                    return None
+                raise
             if response is None:
                 return None
             with closing(response["Body"]) as body:
@@ -177,11 +188,14 @@ class S3Objects:
         try:
             head = self._client.head_object(**self._address(key))
         except ClientError as error:
-            if is_missing(error):
+            if is_missing(error) or self._may_be_missing(error):
                 return None
             raise
         token: str | None = head["Metadata"].get(_WRITER)
         return token
+
+    def _may_be_missing(self, error: ClientError) -> bool:
+        return not self.may_list and is_denied(error)
 
     def _call(self, key: str, call: Callable[[], T]) -> T:
         """Run the call with retries, its errors explained."""

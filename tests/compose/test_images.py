@@ -102,9 +102,7 @@ def test_the_image_of_trials_can_run_one(tmp_path):
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, place)
     entry = next(
-        json.loads(rest)
-        for word, rest in instructions(ROOT / "docker" / "trial.Dockerfile")
-        if word == "ENTRYPOINT"
+        json.loads(rest) for word, rest in instructions(ROOT / "docker" / "trial.Dockerfile") if word == "CMD"
     )
     study = Study(tmp_path)
     program = study.program("train.sh", '#!/bin/sh\necho "{\\"loss\\": $HPO_PARAM_X}" >> "$HPO_METRICS"\n')

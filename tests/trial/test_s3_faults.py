@@ -247,5 +247,27 @@ def test_a_refusal_is_told_at_once_with_its_remedy(
     assert len(proxy.requests) == 1
 
 
+def test_to_who_may_not_list_a_denied_read_means_that_there_is_none(
+    objects: S3Store, proxy: FaultProxy
+) -> None:
+    """S3 says so of a missing object to a job, which has no s3:ListBucket; the control plane has it."""
+    job = S3Objects(objects._bucket, "hpo", client=objects._given_client, retries=Retries(0))
+    denied = Fault("answer", method="GET", status=403, code="AccessDenied")
+
+    proxy.inject(denied, denied, Fault("answer", method="GET", status=403, code="SignatureDoesNotMatch"))
+    assert job.read("key") is None
+    with pytest.raises(RefusedError, match="permission denied"):
+        objects.read("key")
+    with pytest.raises(RefusedError, match="the secret key is wrong"):
+        job.read("key")
+
+
+def test_a_denied_write_is_a_refusal_to_jobs_too(objects: S3Store, proxy: FaultProxy) -> None:
+    job = S3Objects(objects._bucket, "hpo", client=objects._given_client, retries=Retries(0))
+    proxy.inject(Fault("answer", status=403, code="AccessDenied"))
+    with pytest.raises(RefusedError, match="permission denied"):
+        job.create("key", b"")
+
+
 def test_the_proxy_listens_on_the_loopback_only(proxy: FaultProxy, s3: S3Server) -> None:
     assert urlsplit(proxy.endpoint).hostname == urlsplit(s3.endpoint).hostname == "127.0.0.1"
