@@ -23,8 +23,8 @@ MAX_DESCRIBED = 100
 """Ids in one DescribeJobs."""
 SHORTEST_TIMEOUT_S = 60
 """Batch takes no shorter one."""
-MARGIN_S = 300.0
-"""What a job may take beside its program and the grace: fetch code, upload the model, write how it ended."""
+MARGIN_S = 1800.0
+"""What a job may take beside its program and the grace: fetch code and inputs, upload the model, write how it ended."""
 SUBMIT_PATIENCE_S = 120.0
 """A thousand jobs at once are more than Batch takes in a second."""
 STOP_POLL_S = 1.0

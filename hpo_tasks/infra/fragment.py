@@ -4,14 +4,12 @@ from collections.abc import Mapping
 
 
 def fragment(outputs: Mapping[str, str]) -> str:
-    """Lines to paste into a study file: `store` and one `backend`, the others as comments. YAML.
+    """Lines to paste into a study file: `store` and `backend`. YAML.
 
     Args:
         outputs: of the stack, as hpo.yaml names them.
     """
-    queue, definition, image = outputs["JobQueue"], outputs["JobDefinition"], outputs["Image"]
-    template, subnets = outputs["LaunchTemplate"], ", ".join(outputs["SubnetIds"].split(","))
-    role = outputs["SageMakerRoleArn"]
+    queue, definition = outputs["JobQueue"], outputs["JobDefinition"]
     policies = outputs["ControlPlanePolicyArns"].split(",")
     if "InputsPolicyArn" in outputs:
         policies.append(outputs["InputsPolicyArn"])
@@ -21,8 +19,6 @@ def fragment(outputs: Mapping[str, str]) -> str:
             "# The role of its workers needs these policies (those of backends that are not used can be left out):",
             *(f"#   {policy}" for policy in policies),
             f"store: {outputs['Store']}",
-            f"backend: {{type: batch, queue: {queue}, definition: {definition}}}",
-            f'# backend: {{type: ec2, launch_template: {template}, subnets: [{subnets}], image: "{image}"}}',
-            f'# backend: {{type: sagemaker, role: "{role}", image: "{image}"}}',
+            f"backend: {{type: batch, slots: 8, job_queue: {queue}, job_definition: {definition}}}",
         ]
     )

@@ -24,6 +24,7 @@ from hpo_tasks.trial.contract import (
     params_sha256,
 )
 from hpo_tasks.trial.environment import handed_secrets, program_environment
+from hpo_tasks.trial.inputs import fetch_inputs
 from hpo_tasks.trial.layout import AttemptKey
 from hpo_tasks.trial.local_files import free_bytes, plain_errors
 from hpo_tasks.trial.metrics import MAX_LINE_BYTES, Reports
@@ -97,6 +98,8 @@ class Attempt:
         try:
             self._take_secrets()
             self.space.prepare(request, self.objects)
+            inputs = fetch_inputs(request.inputs, self.space.root / "inputs")
+            self.request = replace(request, inputs=inputs)
             self._restored = artifacts.restore_checkpoint(
                 self.objects, self.key, self.space.places.checkpoint
             )

@@ -29,7 +29,9 @@ def test_deploy_show_and_destroy(hpo, aws):
     assert made.code == 0, made.err
     pasted = yaml.safe_load(made.out)
     assert pasted["store"].startswith("s3://hpo-one-")
-    assert pasted["backend"] == {"type": "batch", "queue": "hpo-one", "definition": "hpo-one_trial"}
+    assert pasted["backend"] == {
+        "type": "batch", "slots": 8, "job_queue": "hpo-one", "job_definition": "hpo-one_trial"
+    }  # fmt: skip
     assert "creating stack hpo-one" in made.err
 
     assert hpo("infra", "show", "one").out == made.out

@@ -33,6 +33,7 @@ PLACES: dict[type[model._Model], tuple[str, str]] = {
     model.Resources: ("", "trial.resources."),
     model.Trial: ("", "trial."),
     model.LocalBackend: ("", "backend."),
+    model.BatchBackend: ("Trials on AWS Batch", "backend."),
     model.StoreRef: ("", "store."),
     model.Keep: ("", "keep."),
 }
