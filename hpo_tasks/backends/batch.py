@@ -11,8 +11,9 @@ from typing import Any
 
 from hpo_tasks.backends.aws_errors import BOTO_ERRORS, explain
 from hpo_tasks.backends.base import JobStatus
-from hpo_tasks.backends.batch_status import STOPPED_BY_US, missing, status_of
+from hpo_tasks.backends.batch_status import LIVE, STOPPED_BY_US, missing, status_of
 from hpo_tasks.backends.handles import Handle, Handles
+from hpo_tasks.backends.reaper import LiveJob
 from hpo_tasks.errors import UnavailableError
 from hpo_tasks.spec.model import BatchBackend as Options
 from hpo_tasks.trial.contract import Request
@@ -27,6 +28,10 @@ MARGIN_S = 1800.0
 """What a job may take beside its program and the grace: fetch code and inputs, upload the model, write how it ended."""
 SUBMIT_PATIENCE_S = 120.0
 """A thousand jobs at once are more than Batch takes in a second."""
+DEPLOYMENT = "hpo:deployment"
+"""Tag of a job: the deployment whose job it is."""
+ENDS = "hpo:ends"
+"""Tag of a job: after this, in seconds since the epoch, nothing needs it any more."""
 STOP_POLL_S = 1.0
 STOP_PATIENCE_S = 120.0
 
@@ -121,7 +126,9 @@ class BatchBackend:
 
     def _submit(self, request: Request) -> str:
         try:
-            submitted = self._client.submit_job(**submission(request, self._options, self._store, self._tags))
+            submitted = self._client.submit_job(
+                **submission(request, self._options, self._store, self._tags, now_s=time.time())
+            )
         except BOTO_ERRORS as error:
             raise explain(error, f"Batch: SubmitJob to queue {self._options.job_queue}") from None
         return str(submitted["jobId"])
@@ -152,7 +159,7 @@ def submission(request: Request, options: Options, store: str, tags: Mapping[str
             "attempts": 1
         },  # a new attempt is ours to start: it has a name and a request of its own
         "timeout": {"attemptDurationSeconds": max(SHORTEST_TIMEOUT_S, math.ceil(longest_s))},
-        "tags": dict(tags),
+        "tags": {**tags, ENDS: str(math.ceil(now_s + options.queue_timeout_s + longest_s))},
         "propagateTags": True,
         **({"shareIdentifier": options.share_identifier} if options.share_identifier else {}),
         **(
@@ -177,6 +184,40 @@ def describe(client: Any, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
             raise explain(error, "Batch: DescribeJobs") from None
         found |= {job["jobId"]: job for job in answer.get("jobs", ())}
     return found
+
+
+def live_jobs(client: Any, queue: str) -> list[LiveJob]:
+    """Jobs with names like ours in a queue that have not ended.
+
+    Raises:
+        UnavailableError, RefusedError: Batch's.
+    """
+    ids: list[str] = []
+    for status in LIVE:
+        token: dict[str, str] = {}
+        while True:
+            try:
+                page = client.list_jobs(jobQueue=queue, jobStatus=status, **token)
+            except BOTO_ERRORS as error:
+                raise explain(error, f"Batch: ListJobs in queue {queue}") from None
+            ids += [each["jobId"] for each in page["jobSummaryList"] if each["jobName"].startswith("hpo-")]
+            if not page.get("nextToken"):
+                break
+            token = {"nextToken": page["nextToken"]}
+    jobs = (job for job in describe(client, ids).values() if not _ended(job))
+    return [_live(job) for job in jobs]
+
+
+def _live(job: Mapping[str, Any]) -> LiveJob:
+    tags = job.get("tags") or {}
+    ends = str(tags.get(ENDS, ""))
+    return LiveJob(
+        name=job["jobName"],
+        id=job["jobId"],
+        deployment=tags.get(DEPLOYMENT),
+        created_at_s=float(job.get("createdAt", 0)) / 1000,
+        ends_at_s=float(ends) if ends.isdecimal() else None,
+    )
 
 
 def terminate(client: Any, job_id: str, why: str) -> None:

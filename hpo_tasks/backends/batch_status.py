@@ -12,8 +12,9 @@ STOPPED_BY_US = "hpo:"
 _MAX_REASON = 300
 APPEARS_WITHIN_S = 300.0
 """DescribeJobs may not know a job yet that SubmitJob has just accepted; and not any more after a week."""
-_PENDING = {"SUBMITTED", "PENDING", "RUNNABLE"}
-_RUNNING = {"STARTING", "RUNNING"}
+_PENDING = ("SUBMITTED", "PENDING", "RUNNABLE")
+_RUNNING = ("STARTING", "RUNNING")
+LIVE = (*_PENDING, *_RUNNING)
 
 # (part of a reason in lower case, class, what to call it). The first that fits decides.
 _REASONS: tuple[tuple[str, OutcomeClass, str], ...] = (

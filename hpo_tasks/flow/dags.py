@@ -1,5 +1,6 @@
 """The DAG factory: study files → DAGs. Imported by every task process, so nothing heavy is imported here."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetabl
 
 from hpo_tasks.errors import InputError, Problem, SpecError
 from hpo_tasks.flow.folders import FILE_NAME_RULE, dag_id_of, may_be_dag, study_files
+from hpo_tasks.flow.operators import ReapOperator
 from hpo_tasks.flow.repetition import most_rounds, with_rounds
 from hpo_tasks.flow.rounds import build_study
 from hpo_tasks.flow.steps.run import ADHOC_DAG_ID
@@ -26,6 +28,10 @@ TASKS = {
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=5),
 }
+REAPER_DAG_ID = "hpo_reaper"
+REAPER_SCHEDULE = "HPO_REAPER_SCHEDULE"
+"""Variable of the DAG processor: cron expression, or `none`: by hand only."""
+DEFAULT_REAPER_SCHEDULE = "*/10 * * * *"
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 _NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -94,6 +100,34 @@ def adhoc_dag() -> DAG:
     with dag:
         build_study(dag, rounds=most_rounds(), slots=ADHOC_SLOTS, spec=None, study_file=None)
     dag.params = adhoc_params()
+    return dag
+
+
+def reaper_dag() -> DAG:
+    """The DAG that ends jobs on clouds which are alive without reason: every ten minutes, or as `HPO_REAPER_SCHEDULE` says."""
+    schedule = os.environ.get(REAPER_SCHEDULE, DEFAULT_REAPER_SCHEDULE)
+    dag = DAG(
+        dag_id=REAPER_DAG_ID,
+        description="Ends jobs on clouds that nobody needs",
+        doc_md=REAPER_DOC,
+        start_date=_START,
+        schedule=None if schedule == "none" else schedule,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        tags=["hpo"],
+        default_args={"owner": "hpo", **TASKS, "retries": 1},
+        params={
+            "dry_run": Param(
+                False,
+                type="boolean",
+                title="Dry run",
+                description="Only report what would be ended.",
+            )
+        },
+    )
+    with dag:
+        ReapOperator(task_id="reap")
     return dag
 
 
@@ -174,6 +208,10 @@ def _read_one(dag_id: str, paths: list[Path]) -> StudySpec:
 
 
 ADHOC_SLOTS = 16
+REAPER_DOC = """Looks at every queue on which studies of this deployment train or have trained in the last two weeks, and ends the
+jobs that nobody needs: their trial is decided, a later attempt runs, their study or its run is over or gone, or they are
+past their end of life (tag `hpo:ends`). Jobs without the deployment's tag are left alone. The task returns what it found.
+"""
 ADHOC_DOC = """Runs the study that the field **Study** holds, up to {rounds} rounds.
 
 The same keys as in a study file; validated by the first task, `prepare`, which says everything that is wrong at once

@@ -207,6 +207,17 @@ class ConcludeOperator(StudyOperator):
         return conclude_task(context, handle(context))
 
 
+class ReapOperator(StudyOperator):
+    """Ends the jobs on clouds that are alive without reason; returns what it found."""
+
+    ui_color = "#fce8e6"
+
+    def work(self, context: Context) -> list[dict[str, Any]]:
+        from hpo_tasks.flow.reaper_task import reap_task
+
+        return reap_task(context)
+
+
 def is_taken_away(ti: Any) -> bool:
     """Whether the task instance was cleared, marked or deleted, so that nobody waits for its job any more.
 

@@ -45,7 +45,7 @@ def prepare_task(
     params = dict(context["params"])
     chosen = spec_of_run(spec, params)
     check_pool(chosen.pool)
-    deployment = _surely_read_deployment(context)
+    deployment = surely_read_deployment(context)
     reference = _store_of(chosen, deployment)
     password_of = _surely(context)
     _check_connection(reference["connection"], password_of)
@@ -61,7 +61,7 @@ def prepare_task(
     site = Site(
         deployment=deployment,
         store=store,
-        ledger=_open_ledger(deployment),
+        ledger=open_ledger(deployment),
         s3=lambda: _s3_client(reference["connection"]),
         password_of=password_of,
         base=study_file.resolve().parent if study_file else None,
@@ -80,7 +80,7 @@ def ask_task(handle: StudyHandle, round_: int | None) -> list[TrainWork] | None:
     from hpo_tasks.study.plan import Finished
 
     study = _open(handle)
-    result = ask(study, _open_ledger(study.deployment), round_)
+    result = ask(study, open_ledger(study.deployment), round_)
     if isinstance(result, Finished):
         return None
     slots = [row.slot for row in result.configurations]
@@ -159,7 +159,7 @@ def tell_task(work: TrainWork) -> dict[str, Any]:
     from hpo_tasks.flow.steps.tell import end_of, tell
 
     study, round_ = _open(work), work["round"]
-    ledger = _open_ledger(study.deployment)
+    ledger = open_ledger(study.deployment)
     report = tell(study, ledger, round_, _trials_of(study, work))
     return {
         "round": round_,
@@ -175,7 +175,7 @@ def conclude_task(context: Context, handle: StudyHandle) -> dict[str, Any]:
     from hpo_tasks.flow.steps.local import tidy
 
     study = _open(handle)
-    conclusion = conclude(study, _open_ledger(study.deployment), _trials_of(study, handle))
+    conclusion = conclude(study, open_ledger(study.deployment), _trials_of(study, handle))
     if study.pin.spec.backend.type == "local":
         tidy(study)
     if not conclusion.is_success:
@@ -284,7 +284,7 @@ def _surely(context: Context) -> "PasswordOf":
     return password_of
 
 
-def _surely_read_deployment(context: Context) -> Deployment:
+def surely_read_deployment(context: Context) -> Deployment:
     """The deployment; that there is no study database is believed only if Airflow answers."""
     try:
         return read_deployment()
@@ -328,7 +328,7 @@ def _open_store(uri: str, connection: str | None) -> Store:
     return open_store(uri, client=_s3_client(connection) if uri.startswith("s3://") and connection else None)
 
 
-def _open_ledger(deployment: Deployment) -> Any:
+def open_ledger(deployment: Deployment) -> Any:
     from hpo_tasks.study.ledger import Ledger
 
     return Ledger(deployment.study_db)

@@ -191,6 +191,7 @@ def header_to(header: StudyHeader, created_at: str) -> dict[str, Any]:
         "thresholds": {name: [bound.min, bound.max] for name, bound in header.thresholds.items()},
         "interval": header.interval and list(header.interval),
         "store": header.store,
+        "cloud": header.cloud,
         "created_at": created_at,
     }
 
@@ -211,6 +212,7 @@ def header_from(document: Mapping[str, Any]) -> StudyHeader:
         },
         interval=document["interval"] and tuple(document["interval"]),
         store=document["store"],
+        cloud=document.get("cloud"),  # studies from before there were clouds have none
     )
 
 

@@ -89,6 +89,7 @@ class StudyHeader:
         interval: ISO 8601 start and end of the data interval, None if the run has none.
         store: URI of the object store that holds its objects.
         thresholds: metric → bounds, the outcome constraints.
+        cloud: the study's `backend` if its trials are jobs on a cloud: where the reaper looks. None: they are local.
     """
 
     study_id: str
@@ -102,6 +103,7 @@ class StudyHeader:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     interval: tuple[str, str] | None = None
     store: str = ""
+    cloud: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

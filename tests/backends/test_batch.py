@@ -1,6 +1,7 @@
 """The batch backend against jobs that really run: one training whatever is repeated, and nothing left of a job that was ended."""
 
 import json
+import time
 import uuid
 
 import pytest
@@ -166,7 +167,9 @@ def test_a_twin_that_slipped_through_trains_nothing(site):
     backend.submit(request)
     running(backend, request)
     until(lambda: site.store.read(AttemptKey.of_job(request.job).started), "the attempt is claimed")
-    twin = site.aws.client("batch").submit_job(**submission(request, site.options(), site.store.uri, TAGS))
+    twin = site.aws.client("batch").submit_job(
+        **submission(request, site.options(), site.store.uri, TAGS, now_s=time.time())
+    )
     site.handles[request.job] = Handle(twin["jobId"], site.handles[request.job].kept_at_s)
     until(lambda: _state(site, twin["jobId"]) == "SUCCEEDED", "the twin has given way")
     assert status(backend, request).state == "running"

@@ -114,3 +114,41 @@ def test_a_queue_that_is_not_there_fails_before_a_job_is_submitted(airflow):
     assert airflow.finish(dag_id, run_id) == "failed"
     log = airflow.log(dag_id, run_id, "prepare")
     assert any("backend.job_queue: there is no job queue `no-such-queue`" in line for line in log)
+
+
+def test_the_reaper_ends_what_nobody_needs_and_nothing_else(airflow, aws):
+    """A job of a study whose run is over, beside one that is awaited, one of another deployment, and a stranger's."""
+    dag_id, run_id, study = start(airflow, "slow")
+    until(lambda: are_awaited(airflow, dag_id, run_id), what="both tasks to be deferred")
+    over = study_id("embedded", "hpo_quick", "gone", 0)
+    mine = {"hpo:deployment": "embedded"}
+    left = {
+        submitted(aws, airflow, f"hpo-{over}-0-0-1", {"hpo:deployment": "another"}),
+        submitted(aws, airflow, "hpo-report", mine),
+        *aws.alive()["batch"],
+    }
+    late = submitted(aws, airflow, f"hpo-{study}-0-0-9", {**mine, "hpo:ends": "1000"})
+    assert reap(airflow, dry_run=True) == [late]
+    assert set(aws.alive()["batch"]) == {*left, late}
+    assert reap(airflow, dry_run=False) == [late]
+    until(lambda: set(aws.alive()["batch"]) == left, what="the late job to be ended")
+    airflow.http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
+
+
+def submitted(aws, airflow, name, tags):
+    """Id of a job that sleeps, in the queue of the tests' studies."""
+    backend = json.loads((airflow.studies / "slow.json").read_text())["backend"]
+    return aws.client("batch").submit_job(
+        jobName=name, jobQueue=backend["job_queue"], jobDefinition=backend["job_definition"], tags=tags,
+        containerOverrides={"command": ["sleep", "600"]},
+    )["jobId"]  # fmt: skip
+
+
+def reap(airflow, **conf):
+    """Ids of the jobs that a run of the reaper found."""
+    airflow.wait_for_dag("hpo_reaper")
+    run_id = airflow.trigger("hpo_reaper", **conf)
+    assert airflow.finish("hpo_reaper", run_id) == "success"
+    path = f"/dags/hpo_reaper/dagRuns/{run_id}/taskInstances/reap/xcomEntries/return_value"
+    found = airflow.http.get(path, params={"deserialize": True}).raise_for_status().json()["value"]
+    return [job["id"] for job in found]

@@ -147,6 +147,7 @@ def airflow_settings(home: Home, dags: Path, port: int) -> dict[str, str]:
         "HPO_HOST_SLOTS": str(cores()),
         "HPO_TASKS_AHEAD": str(cores()),
         "HPO_ALLOW_LOCAL_ADHOC": "1",
+        "HPO_REAPER_SCHEDULE": os.environ.get("HPO_REAPER_SCHEDULE", "none"),
     }
 
 

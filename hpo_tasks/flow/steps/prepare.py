@@ -147,4 +147,5 @@ def _header(pinned: Pin, store: str) -> StudyHeader:
         study_id=pinned.study, name=spec.name, dag_id=pinned.dag_id, run_id=pinned.run_id, epoch=pinned.epoch,
         deployment=pinned.deployment, identity=identity_digest(spec), objectives=spec.objective,
         thresholds=spec.thresholds, interval=pinned.interval, store=store,
+        cloud=None if spec.backend.type == "local" else spec.backend.model_dump(mode="json", by_alias=True),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from hpo_tasks.backends import batch_preflight
 from hpo_tasks.backends.base import Backend
-from hpo_tasks.backends.batch import BatchBackend
+from hpo_tasks.backends.batch import DEPLOYMENT, BatchBackend
 from hpo_tasks.backends.handles import Handle
 from hpo_tasks.errors import IntegrityError, Problem
 from hpo_tasks.flow.aws import backend_client
@@ -162,5 +162,5 @@ def awaited(study: OpenStudy, request: Request, deadline: Moment | None) -> Awai
 def tags_of(study: OpenStudy) -> dict[str, str]:
     """Tags of every resource of a study: the file's own, and those that the reaper goes by."""
     spec, pin = study.pin.spec, study.pin
-    own = {"hpo:deployment": study.deployment.name, "hpo:study": pin.study, "hpo:dag": pin.dag_id}
+    own = {DEPLOYMENT: study.deployment.name, "hpo:study": pin.study, "hpo:dag": pin.dag_id}
     return {**spec.tags, **({"owner": spec.owner} if spec.owner else {}), **own}
