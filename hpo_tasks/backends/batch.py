@@ -134,7 +134,9 @@ class BatchBackend:
         return str(submitted["jobId"])
 
 
-def submission(request: Request, options: Options, store: str, tags: Mapping[str, str]) -> dict[str, Any]:
+def submission(
+    request: Request, options: Options, store: str, tags: Mapping[str, str], *, now_s: float
+) -> dict[str, Any]:
     """Arguments of SubmitJob for a request. Pure. No value of a parameter is among them: the job reads its request."""
     key = AttemptKey.of_job(request.job)
     resources = [

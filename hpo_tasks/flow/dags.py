@@ -119,7 +119,7 @@ def reaper_dag() -> DAG:
         default_args={"owner": "hpo", **TASKS, "retries": 1},
         params={
             "dry_run": Param(
-                False,
+                default=False,
                 type="boolean",
                 title="Dry run",
                 description="Only report what would be ended.",
