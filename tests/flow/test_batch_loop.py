@@ -109,6 +109,19 @@ def test_a_cleared_trial_is_trained_anew_and_the_other_is_not(airflow, aws):
     until(lambda: aws.alive()["batch"] == [], what="the jobs to be ended")
 
 
+def test_a_killed_triggerer_and_scheduler_cost_no_training(airflow, aws):
+    """The jobs run on; whoever is started again awaits them, and records each once."""
+    dag_id, run_id, study = start(airflow, "some_seconds")
+    until(lambda: are_awaited(airflow, dag_id, run_id), what="both tasks to be deferred")
+    for name in ("triggerer", "scheduler"):
+        for process in [*airflow.part(name).children(recursive=True), airflow.part(name)]:
+            process.kill()
+    assert airflow.finish(dag_id, run_id, timeout_s=400) == "success"
+    assert len(lines(airflow, study, "start")) == len(lines(airflow, study, "end")) == 2
+    assert {trial.state for trial in Ledger(airflow.study_db).trials(study)} == {"complete"}
+    assert aws.alive()["batch"] == []
+
+
 def test_a_queue_that_is_not_there_fails_before_a_job_is_submitted(airflow):
     dag_id, run_id, _ = start(airflow, "no_queue")
     assert airflow.finish(dag_id, run_id) == "failed"
