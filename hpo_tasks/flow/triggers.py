@@ -30,7 +30,7 @@ class JobTrigger(BaseTrigger):
     def __init__(
         self, *, backend: dict[str, Any], job: str, handle: str, kept_at_s: float, deadline: list[Any] | None
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.backend = backend
         self.job = job
         self.handle = handle
@@ -59,14 +59,14 @@ class JobTrigger(BaseTrigger):
             described = await poller.next_description(self.handle)
             status = status_of(described) if described else missing(self.kept_at_s, time.time())
             if status.state == "ended":
-                yield TriggerEvent({"job": self.job, "because": "it has ended"})
+                yield _event(self.job, "it has ended")
                 return
             if described and waited_s(described, time.time()) > options.queue_timeout_s:
                 await self._terminate(
                     f"no capacity within {options.queue_timeout_s:g} s (backend.queue_timeout)"
                 )
             if deadline is not None and deadline.has_come(Moment.now()):
-                yield TriggerEvent({"job": self.job, "because": "the study's wall clock is used up"})
+                yield _event(self.job, "the study's wall clock is used up")
                 return
 
     async def on_kill(self) -> None:
@@ -124,3 +124,7 @@ class JobTrigger(BaseTrigger):
 
             _pollers[key] = JobPoller(ask, float(os.environ.get(POLL_S, DEFAULT_POLL_S)))
         return _pollers[key]
+
+
+def _event(job: str, because: str) -> TriggerEvent:
+    return TriggerEvent({"job": job, "because": because})  # type: ignore[no-untyped-call]

@@ -45,6 +45,7 @@ def airflow(tmp_path_factory, aws_server):
 
 STUDIES = {
     "quick": {"batch_size": 4, "budget": {"trials": 8}},
+    "some_seconds": {"batch_size": 2, "budget": {"trials": 2}, "trial": {"env": {"SECONDS_OF_WORK": "20"}}},
     "slow": {
         "batch_size": 2,
         "budget": {"trials": 2},
@@ -140,7 +141,7 @@ def test_the_reaper_ends_what_nobody_needs_and_nothing_else(airflow, aws):
         submitted(aws, airflow, "hpo-report", mine),
         *aws.alive()["batch"],
     }
-    late = submitted(aws, airflow, f"hpo-{study}-0-0-9", {**mine, "hpo:ends": "1000"})
+    late = submitted(aws, airflow, f"hpo-{study}-0-5-1", {**mine, "hpo:ends": "1000"})
     assert reap(airflow, dry_run=True) == [late]
     assert set(aws.alive()["batch"]) == {*left, late}
     assert reap(airflow, dry_run=False) == [late]

@@ -57,7 +57,7 @@ class StoredHandles:
     def get(self, job: str) -> Handle | None:
         """Raises IntegrityError: what lies there is no handle."""
         document = self._read(job)
-        return document and Handle(str(document["id"]), float(document["kept_at_s"]))
+        return None if document is None else Handle(str(document["id"]), float(document["kept_at_s"]))
 
     def _read(self, job: str) -> dict[str, Any] | None:
         key = layout.handle_key(job)
