@@ -4,16 +4,34 @@ import json
 
 import pytest
 from aws_double.batch_site import create_queue, register_definition
-from aws_double.double import ACCESS_KEY, REGION, SECRET_KEY
+from aws_double.double import REGION, SECRET_KEY
 
 from hpo_tasks.study.identity import study_id
 from hpo_tasks.study.ledger import Ledger
 from tests.flow.airflow_under_test import until
 from tests.flow.embedded_airflow import EmbeddedAirflow
 from tests.flow.reference import lines, undisturbed, values
+from tests.infra.policies import allows
+from tests.infra.rendering import ACCOUNT, Rendered
+from tests.infra.rendering import REGION as POLICY_REGION
 
 pytestmark = pytest.mark.airflow
 CONNECTION = "hpo_aws"
+CONTROL_KEY = "key-of-the-control-plane"
+QUEUE, DEFINITION = "hpo-embedded", "hpo-embedded_trial"
+"""As infra/hpo.yaml names them for the deployment `embedded`."""
+POLICIES = ("StorePolicy", "BatchPolicy", "BucketPolicy")
+S3_RIGHTS = {
+    "HeadObject": "GetObject",
+    "ListObjectsV2": "ListBucket",
+    "ListObjects": "ListBucket",
+    "DeleteObjects": "DeleteObject",
+    "CopyObject": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+}
+"""Calls → the right that they need, where it is called otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +40,15 @@ def airflow(tmp_path_factory, aws_server):
     server = EmbeddedAirflow(tmp_path_factory.mktemp("batch"))
     aws_server.reset()
     backend = {
-        "type": "batch", "slots": 4, "connection": CONNECTION, "job_queue": create_queue(aws_server),
-        "job_definition": register_definition(aws_server, ["false"]),
+        "type": "batch", "slots": 4, "connection": CONNECTION, "job_queue": create_queue(aws_server, QUEUE),
+        "job_definition": register_definition(aws_server, ["false"], DEFINITION),
     }  # fmt: skip
     store = {"uri": f"s3://{aws_server.new_bucket()}/hpo", "connection": CONNECTION}
     for stem, changes in STUDIES.items():
         server.write(stem, **{"backend": backend, "store": store, **changes})
     server.write("no_queue", backend={**backend, "job_queue": "no-such-queue"}, store=store)
     connection = {
-        "conn_type": "aws", "login": ACCESS_KEY, "password": SECRET_KEY,
+        "conn_type": "aws", "login": CONTROL_KEY, "password": SECRET_KEY,
         "extra": {"endpoint_url": aws_server.endpoint, "region_name": REGION},
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
@@ -166,3 +184,42 @@ def reap(airflow, **conf):
     path = f"/dags/hpo_reaper/dagRuns/{run_id}/taskInstances/reap/xcomEntries/return_value"
     found = airflow.http.get(path, params={"deserialize": True}).raise_for_status().json()["value"]
     return [job["id"] for job in found]
+
+
+def test_airflow_asks_aws_for_nothing_that_its_policies_refuse(airflow, aws):
+    """Every call of all the tests before this one, against the policies of infra/hpo.yaml."""
+    documents = Rendered(Deployment="embedded").policy(*POLICIES)
+    calls = [call for call in aws.calls() if call["access_key"] == CONTROL_KEY]
+    needed = {right for call in calls for right in rights(call)}
+    refused = [right for right in needed if not allows(documents, right[0], right[1], dict(right[2]))]
+    assert refused == []
+    assert {"batch:SubmitJob", "batch:TerminateJob", "s3:PutObject", "s3:ListBucket"} <= {
+        right[0] for right in needed
+    }
+
+
+def rights(call):
+    """(action, resource, condition keys) that a call needs; buckets and job ids as the template would know them."""
+    asked, ours = call["parameters"], (("aws:ResourceTag/hpo:deployment", "embedded"),)
+    if call["service"] == "s3":
+        action = S3_RIGHTS.get(call["action"], call["action"])
+        key = asked.get("Key") or ""
+        resource = f"arn:aws:s3:::hpo-embedded-{ACCOUNT}-{POLICY_REGION}" + (
+            "" if action == "ListBucket" else f"/{key or 'hpo/'}"
+        )
+        once = (("s3:if-none-match", "*"),) if key.endswith("outcome.json") else ()
+        return [(f"s3:{action}", resource, (("aws:SecureTransport", True), *once))]
+    if call["action"] == "SubmitJob":
+        new = (("aws:RequestTag/hpo:deployment", asked["tags"]["hpo:deployment"]),)
+        named = {"job-queue": asked["jobQueue"], "job-definition": asked["jobDefinition"]}
+        return [
+            *(("batch:SubmitJob", batch_arn(f"{kind}/{name}"), new) for kind, name in named.items()),
+            ("batch:TagResource", batch_arn("job/some-id"), new),
+        ]
+    if call["action"] == "TerminateJob":
+        return [("batch:TerminateJob", batch_arn("job/some-id"), ours)]
+    return [(f"{call['service']}:{call['action']}", "*", ())]
+
+
+def batch_arn(resource):
+    return f"arn:aws:batch:{POLICY_REGION}:{ACCOUNT}:{resource}"
