@@ -3,7 +3,7 @@
 app        the commands and their options
 terminal   standard output and error; JSON
 places     which study database and object store; which study
-validate, run (study_file, follow), reading, export, prune, plan, prices, data, infra: what the commands do
+validate, check, run (study_file, follow), reading, export, prune, plan, prices, data, infra: what the commands do
 """
 
 import os

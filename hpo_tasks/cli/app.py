@@ -60,6 +60,16 @@ def validate(
 
 
 @app.command()
+def check(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The study file.")], as_json: Json = False
+) -> None:
+    """Ask AWS and the object store whether they will take the study; nothing is started."""
+    from hpo_tasks.cli.check import check as ask
+
+    raise typer.Exit(0 if ask(spec, as_json=as_json) else 2)
+
+
+@app.command()
 def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The study file.")],
     overrides: Annotated[

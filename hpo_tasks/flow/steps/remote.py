@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -22,6 +23,7 @@ from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Request
 
 MAX_HANDLE_BYTES = 4096
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
 
 log = logging.getLogger(__name__)
 
@@ -163,4 +165,4 @@ def tags_of(study: OpenStudy) -> dict[str, str]:
     """Tags of every resource of a study: the file's own, and those that the reaper goes by."""
     spec, pin = study.pin.spec, study.pin
     own = {DEPLOYMENT: study.deployment.name, "hpo:study": pin.study, "hpo:dag": pin.dag_id}
-    return {**spec.tags, **({"owner": spec.owner} if spec.owner else {}), **own}
+    return {**spec.tags, **({"owner": _NOT_IN_TAGS.sub("_", spec.owner)} if spec.owner else {}), **own}
