@@ -32,6 +32,7 @@ DEPLOYMENT = "hpo:deployment"
 """Tag of a job: the deployment whose job it is."""
 ENDS = "hpo:ends"
 """Tag of a job: after this, in seconds since the epoch, nothing needs it any more."""
+TERMINATE_PATIENCE_S = 20.0
 STOP_POLL_S = 1.0
 STOP_PATIENCE_S = 120.0
 
@@ -61,11 +62,12 @@ class BatchBackend:
         if self._handles.get(request.job) is None:
             # Each try looks anew: the one before may have submitted the job, and only its reply got lost.
             retries = Retries(SUBMIT_PATIENCE_S)
-            job_id = retries.run(lambda: self._find(request.job) or self._submit(request))
-            self._handles.keep(request.job, Handle(job_id, time.time()))
+            ends_at_s = time.time() + life_s(request, self._options)
+            job_id = retries.run(lambda: self._find(request.job) or self._submit(request, ends_at_s))
+            self._handles.keep(request.job, Handle(job_id, ends_at_s))
 
     def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:
-        """As `Backend.poll`. A job that ended well is asked for twins: the one that trains may be another."""
+        """As `Backend.poll`. As long as any job of a name lives, that one counts: of twins, one trains."""
         handles = {job: self._handles.get(job) for job in jobs}
         described = describe(self._client, [handle.id for handle in handles.values() if handle])
         return {
@@ -94,16 +96,13 @@ class BatchBackend:
 
     def _status(self, job: str, handle: Handle, described: Mapping[str, Any] | None) -> JobStatus:
         if described is None:
-            return missing(handle.kept_at_s, time.time())
+            return missing(handle.ends_at_s, time.time())
         if described.get("jobName") != job:  # somebody has written the handle who should not
             return JobStatus("ended", "infra", f"job {handle.id} is not the attempt's")
         status = status_of(described)
-        if (
-            status.state == "ended"
-            and status.cls is None
-            and any(not _ended(each) for each in self._named(job))
-        ):
-            return JobStatus("running")
+        if status.state == "ended" and (twins := [each for each in self._named(job) if not _ended(each)]):
+            self._handles.replace(job, Handle(str(twins[0]["jobId"]), handle.ends_at_s))
+            return status_of(twins[0])
         return status
 
     def _find(self, job: str) -> str | None:
@@ -124,18 +123,28 @@ class BatchBackend:
                 return
             token = {"nextToken": page["nextToken"]}
 
-    def _submit(self, request: Request) -> str:
+    def _submit(self, request: Request, ends_at_s: float) -> str:
         try:
             submitted = self._client.submit_job(
-                **submission(request, self._options, self._store, self._tags, now_s=time.time())
+                **submission(request, self._options, self._store, self._tags, ends_at_s=ends_at_s)
             )
         except BOTO_ERRORS as error:
             raise explain(error, f"Batch: SubmitJob to queue {self._options.job_queue}") from None
         return str(submitted["jobId"])
 
 
+def life_s(request: Request, options: Options) -> float:
+    """For how long a job can be alive: waiting for capacity, then up to its own time limit."""
+    return options.queue_timeout_s + longest_run_s(request)
+
+
+def longest_run_s(request: Request) -> float:
+    """A job's own time limit."""
+    return max(SHORTEST_TIMEOUT_S, request.timeout_s + request.grace_s + MARGIN_S)
+
+
 def submission(
-    request: Request, options: Options, store: str, tags: Mapping[str, str], *, now_s: float
+    request: Request, options: Options, store: str, tags: Mapping[str, str], *, ends_at_s: float
 ) -> dict[str, Any]:
     """Arguments of SubmitJob for a request. Pure. No value of a parameter is among them: the job reads its request."""
     key = AttemptKey.of_job(request.job)
@@ -148,7 +157,6 @@ def submission(
             else []
         ),
     ]
-    longest_s = request.timeout_s + request.grace_s + MARGIN_S
     return {
         "jobName": request.job,
         "jobQueue": options.job_queue,
@@ -157,11 +165,10 @@ def submission(
             "command": ["python", "-m", "hpo_tasks.trial", f"{store}/{key.request}"],
             "resourceRequirements": resources,
         },
-        "retryStrategy": {
-            "attempts": 1
-        },  # a new attempt is ours to start: it has a name and a request of its own
-        "timeout": {"attemptDurationSeconds": max(SHORTEST_TIMEOUT_S, math.ceil(longest_s))},
-        "tags": {**tags, ENDS: str(math.ceil(now_s + options.queue_timeout_s + longest_s))},
+        # A new attempt is ours to start: it has a name and a request of its own.
+        "retryStrategy": {"attempts": 1},
+        "timeout": {"attemptDurationSeconds": math.ceil(longest_run_s(request))},
+        "tags": {**tags, ENDS: str(math.ceil(ends_at_s))},
         "propagateTags": True,
         **({"shareIdentifier": options.share_identifier} if options.share_identifier else {}),
         **(
@@ -228,10 +235,14 @@ def terminate(client: Any, job_id: str, why: str) -> None:
     Raises:
         UnavailableError, RefusedError: Batch's.
     """
-    try:
-        client.terminate_job(jobId=job_id, reason=f"{STOPPED_BY_US} {why}")
-    except BOTO_ERRORS as error:
-        raise explain(error, f"Batch: TerminateJob {job_id}") from None
+
+    def once() -> None:
+        try:
+            client.terminate_job(jobId=job_id, reason=f"{STOPPED_BY_US}{why}")
+        except BOTO_ERRORS as error:
+            raise explain(error, f"Batch: TerminateJob {job_id}") from None
+
+    Retries(TERMINATE_PATIENCE_S).run(once)  # a thousand at once are more than Batch takes in a second
 
 
 def _ended(job: Mapping[str, Any]) -> bool:

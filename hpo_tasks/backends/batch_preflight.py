@@ -36,6 +36,12 @@ def _queue_problems(client: Any, options: Options, resources: Resources) -> list
     queue = queues[0]
     if message := _unusable("the job queue", queue):
         return [Problem(QUEUE, message)]
+    if queue.get("schedulingPolicyArn") and not options.share_identifier:
+        return [Problem("backend.share_identifier", "missing: the queue has a fair-share policy")]
+    return _capacity_problems(client, queue, resources)
+
+
+def _capacity_problems(client: Any, queue: Mapping[str, Any], resources: Resources) -> list[Problem]:
     names = [each["computeEnvironment"] for each in queue.get("computeEnvironmentOrder", ())]
     if not names:
         return []
@@ -61,8 +67,7 @@ def _definition_problems(client: Any, options: Options) -> list[Problem]:
         found = client.describe_job_definitions(jobDefinitions=[named])["jobDefinitions"]
     else:
         name, _, revision = named.partition(":")
-        found = client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]
-        found = [each for each in found if revision in ("", str(each.get("revision")))]
+        found = [each for each in _active(client, name) if revision in ("", str(each.get("revision")))]
     active = [each for each in found if each.get("status") == "ACTIVE"]
     if not active:
         return [Problem(DEFINITION, f"there is no active job definition `{named}`")]
@@ -72,6 +77,18 @@ def _definition_problems(client: Any, options: Options) -> list[Problem]:
     if not (newest.get("containerProperties") or {}).get("image"):
         return [Problem(DEFINITION, f"`{named}` names no image")]
     return []
+
+
+def _active(client: Any, name: str) -> list[Mapping[str, Any]]:
+    """All active revisions of a definition: one for each build, if somebody registers one for each build."""
+    found: list[Mapping[str, Any]] = []
+    token: dict[str, str] = {}
+    while True:
+        page = client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE", **token)
+        found += page["jobDefinitions"]
+        if not page.get("nextToken"):
+            return found
+        token = {"nextToken": page["nextToken"]}
 
 
 def _unusable(what: str, thing: Mapping[str, Any]) -> str:

@@ -7,26 +7,27 @@ from hpo_tasks.backends.base import JobStatus
 from hpo_tasks.trial.contract import OutcomeClass
 from hpo_tasks.trial.printable import one_line
 
-STOPPED_BY_US = "hpo:"
+STOPPED_BY_US = "hpo: "
 """Begins the reason of every TerminateJob of ours."""
 _MAX_REASON = 300
-APPEARS_WITHIN_S = 300.0
-"""DescribeJobs may not know a job yet that SubmitJob has just accepted; and not any more after a week."""
 _PENDING = ("SUBMITTED", "PENDING", "RUNNABLE")
 _RUNNING = ("STARTING", "RUNNING")
 LIVE = (*_PENDING, *_RUNNING)
 
-# (part of a reason in lower case, class, what to call it). The first that fits decides.
+# (part of a reason in lower case, class, what to call it). The first that fits decides: what went wrong with the container
+# comes first, because "timeout" is part of many such reasons.
 _REASONS: tuple[tuple[str, OutcomeClass, str], ...] = (
+    ("cannotpull", "infra", "the image cannot be pulled"),
+    ("cannotstartcontainer", "infra", "the container cannot be started"),
+    ("cannotcreatecontainer", "infra", "the container cannot be made"),
+    ("dockertimeout", "infra", "the container cannot be started"),
+    ("containerruntimetimeout", "infra", "the container cannot be started"),
+    ("resourceinitialization", "infra", "the host could not be prepared"),
+    ("misconfiguration", "infra", "the compute environment cannot run it"),
     ("host ec2", "interrupted", "its host went away (spot loss or failure)"),
     ("spot interruption", "interrupted", "spot loss"),
     ("outofmemory", "oom", "out of memory"),
-    ("timeout", "timeout", "the job's time limit"),
     ("attempt duration exceeded", "timeout", "the job's time limit"),
-    ("cannotpull", "infra", "the image cannot be pulled"),
-    ("cannotstartcontainer", "infra", "the container cannot be started"),
-    ("resourceinitialization", "infra", "the host could not be prepared"),
-    ("misconfiguration", "infra", "the compute environment cannot run it"),
 )
 
 
@@ -43,9 +44,17 @@ def status_of(job: Mapping[str, Any]) -> JobStatus:
     return JobStatus("ended", cls, reason)
 
 
-def missing(kept_at_s: float, now_s: float) -> JobStatus:
-    """Status of a job that was submitted at `kept_at_s`, and that Batch does not know at `now_s`."""
-    if now_s - kept_at_s < APPEARS_WITHIN_S:
+def missing(ends_at_s: float, now_s: float) -> JobStatus:
+    """Status of a job of ours that Batch does not know at `now_s`.
+
+    It may not know it yet; or somebody has changed the connection's account or region, and the job trains on elsewhere. So
+    it counts as alive as long as it can be: another attempt would train beside it.
+
+    Args:
+        ends_at_s: when the job is over in any case, by its own limits.
+        now_s: seconds since the epoch, as `ends_at_s`.
+    """
+    if now_s < ends_at_s:
         return JobStatus("pending")
     return JobStatus("ended", "infra", "Batch does not know the job any more")
 
@@ -63,13 +72,12 @@ def failure(job: Mapping[str, Any]) -> tuple[OutcomeClass, str]:
     A bare exit code is `infra`: the runner exits with 0 whatever the program does, once it has written how it ended.
     """
     container = job.get("container") or {}
-    said = [str(text) for text in (container.get("reason"), job.get("statusReason")) if text]
-    text = " ".join(said)
-    if STOPPED_BY_US in text:
-        return "interrupted", one_line(text.partition(STOPPED_BY_US)[2].strip(), _MAX_REASON)
-    lowered = text.lower().replace(" ", "") + "\n" + text.lower()
+    why = str(job.get("statusReason") or "")
+    if why.startswith(STOPPED_BY_US):
+        return "interrupted", one_line(why.removeprefix(STOPPED_BY_US), _MAX_REASON)
+    text = " ".join(part for part in (str(container.get("reason") or ""), why) if part)
     for part, cls, name in _REASONS:
-        if part in lowered:
+        if part in text.lower():
             return cls, one_line(f"{name}: {text}", _MAX_REASON)
     code = container.get("exitCode")
     if code is not None:

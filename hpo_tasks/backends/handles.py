@@ -10,11 +10,11 @@ class Handle:
 
     Attributes:
         id: the backend's own id.
-        kept_at_s: when it was kept, seconds since the epoch. A cloud may not know a job yet that it has just accepted.
+        ends_at_s: when it is over in any case, by its own limits; seconds since the epoch.
     """
 
     id: str
-    kept_at_s: float
+    ends_at_s: float
 
 
 class Handles(Protocol):
@@ -25,3 +25,6 @@ class Handles(Protocol):
 
     def keep(self, job: str, handle: Handle) -> None:
         """Keep it, unless there is one."""
+
+    def replace(self, job: str, handle: Handle) -> None:
+        """Keep it instead of the one that there is."""

@@ -29,8 +29,9 @@ def client(service: str, connection: str | None, region: str | None = None, *, f
         RefusedError: this process may not read the connection, or the environment makes no client.
         UnavailableError: there is no such connection. Airflow says the same when its server does not answer.
     """
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ClientError
 
+    from hpo_tasks.backends.aws_errors import explain
     from hpo_tasks.trial.s3_objects import client_config
 
     if connection is None:
@@ -53,5 +54,7 @@ def client(service: str, connection: str | None, region: str | None = None, *, f
         return hook.get_conn()
     except AirflowSecretsBackendAccessDenied:
         raise RefusedError(f"{field}: Airflow does not let this task read `{connection}`: allow it") from None
+    except ClientError as error:  # of STS, which the hook asks for a role's credentials
+        raise explain(error, f"{field}: `{connection}`") from None
     except (AirflowException, BotoCoreError, ValueError) as error:
         raise InputError(f"{field}: `{connection}` makes no {service} client: {error}") from None

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo_tasks.errors import HpoError
-
 LONGEST_PAUSE_S = 120.0
 
 log = logging.getLogger(__name__)
@@ -21,11 +19,13 @@ class JobPoller:
 
     Attributes:
         describe: ids → descriptions of those that the backend knows; blocks, so that it is called in a thread.
+        at_once: ids in one question.
         pause_s: between two rounds of questions; doubled while the backend does not answer.
     """
 
     describe: Describe
     pause_s: float
+    at_once: int = 100
     _awaited: dict[str, set["asyncio.Future[Mapping[str, Any] | None]"]] = field(default_factory=dict)
     _loop: "asyncio.Task[None] | None" = None
 
@@ -44,19 +44,25 @@ class JobPoller:
         pause_s = self.pause_s
         while self._awaited:
             await asyncio.sleep(pause_s)
+            answered = True
             asked = list(self._awaited)
-            try:
-                found = await asyncio.to_thread(self.describe, asked)
-            except HpoError as error:  # whatever it is: the jobs run on, and somebody may mend it
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-                log.warning("%s; asking again in %.0f s", error, pause_s)
-                continue
-            pause_s = self.pause_s
-            for job_id in asked:
-                for future in list(self._awaited.get(job_id, ())):
-                    if not future.done():
-                        future.set_result(found.get(job_id))
+            for first in range(0, len(asked), self.at_once):
+                answered &= await self._ask(asked[first : first + self.at_once])
+            pause_s = self.pause_s if answered else min(2 * pause_s, LONGEST_PAUSE_S)
             await asyncio.sleep(0)  # those that ask again do so before the next round begins
+
+    async def _ask(self, ids: Sequence[str]) -> bool:
+        """One question, and its answer to those that await it. Returns whether there was one."""
+        try:
+            found = await asyncio.to_thread(self.describe, ids)
+        except Exception as error:  # noqa: BLE001 - the jobs run on, somebody may mend it, and nobody else would ask
+            log.warning("%d jobs: %s: %s; asking again later", len(ids), type(error).__name__, error)
+            return False
+        for job_id in ids:
+            for future in list(self._awaited.get(job_id, ())):
+                if not future.done():
+                    future.set_result(found.get(job_id))
+        return True
 
     def _forget(self, job_id: str, future: "asyncio.Future[Mapping[str, Any] | None]") -> None:
         waiting = self._awaited.get(job_id)

@@ -57,6 +57,9 @@ class StudyOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the task's work; an error of this package, or an API server that is away, is logged as its message alone."""
+        return self._run(context)
+
+    def _run(self, context: Context) -> Any:
         failed: HpoError
         try:
             return self.work(context)
@@ -125,6 +128,7 @@ class TrainOperator(StudyOperator):
         self.work_ = work_
         self._label: str | None = None
         self._stop: Callable[[], None] | None = None
+        self._wall_clock_is_over = False
 
     def work(self, context: Context) -> None:
         from hpo_tasks.flow.tasks import train_task
@@ -138,6 +142,7 @@ class TrainOperator(StudyOperator):
             on_start=remember,
             is_taken_away=lambda: is_taken_away(ti),
             clears=ti.max_tries,  # raised by a clear, not by a retry
+            wall_clock_is_over=self._wall_clock_is_over,
         )
         if awaited is not None:
             from hpo_tasks.flow.triggers import JobTrigger
@@ -145,9 +150,11 @@ class TrainOperator(StudyOperator):
             self.defer(trigger=JobTrigger(**awaited), method_name="resume")
 
     def resume(self, context: Context, event: Any = None) -> None:
-        """Go on after the trigger has fired. What it says plays no part: the object store and the backend are asked."""
-        del event
-        self.execute(context)
+        """Go on after the trigger has fired. What has become of the job, the object store and the backend say."""
+        from hpo_tasks.flow.triggers import WALL_CLOCK
+
+        self._wall_clock_is_over = (event or {}).get("because") == WALL_CLOCK
+        self._run(context)
 
     def on_kill(self) -> None:
         """The task process is told to stop. In a signal handler: it only makes a note, `work` does the rest."""
@@ -224,8 +231,12 @@ def is_taken_away(ti: Any) -> bool:
     False while Airflow has it running or is to run it again, because then a retry adopts the job; and False when Airflow
     does not answer: what is left then ends with `tell`, with `conclude`, or at its own time limit.
     """
-    found = states_of(ti, ti.get_task_states)
-    return found is not None and not any(state in _STILL_TO_RUN for state in found)
+    return is_over(states_of(ti, ti.get_task_states))
+
+
+def is_over(states: Sequence[str | None] | None) -> bool:
+    """Whether task instances with these states (see `states_of`) neither run nor will run again; False if nobody knows."""
+    return states is not None and not any(state in _STILL_TO_RUN for state in states)
 
 
 def states_of(ti: Any, get_task_states: Callable[..., Any]) -> list[str | None] | None:

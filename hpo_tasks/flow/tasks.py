@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Context
 
-from hpo_tasks.errors import HpoError, Problem, SpecError, UnavailableError
+from hpo_tasks.errors import HpoError, InputError, Problem, SpecError, UnavailableError
 from hpo_tasks.flow.assets import asset_uri, best_alias
 from hpo_tasks.flow.interval import interval_of
 from hpo_tasks.flow.settings import (
@@ -49,7 +49,7 @@ def prepare_task(
     reference = _store_of(chosen, deployment)
     password_of = _surely(context)
     _check_connection(reference["connection"], password_of)
-    _check_backend(chosen, reference["store"])
+    _check_backend(chosen, reference["store"], deployment.name)
     store = _open_store(reference["store"], reference["connection"])
     run = RunIdentity(
         dag_id=context["dag_run"].dag_id,
@@ -97,6 +97,7 @@ def train_task(
     on_start: Callable[[Callable[[], None]], None],
     is_taken_away: Callable[[], bool],
     clears: int = 0,
+    wall_clock_is_over: bool = False,
 ) -> "Awaited | None":
     """Train the slots, one after the other. The store holds their outcomes.
 
@@ -105,6 +106,7 @@ def train_task(
         on_start: is given what a signal handler may call to end this function soon.
         is_taken_away: asked when that was called: whether the running trial's job is to end too.
         clears: a number that Airflow raises when the task is cleared.
+        wall_clock_is_over: the triggerer says so; its clock may be ahead of this host's.
 
     Returns: the job whose end has to be awaited before this is called again; None when all slots are trained.
     """
@@ -114,6 +116,8 @@ def train_task(
     batch = read_batch(study.store, study.pin.study, work["round"])
     open_trial = _trials_of(study, work, clears)
     trials = [open_trial(batch, slot) for slot in work["slots"]]
+    for trial in trials:
+        trial.wall_clock_is_over = wall_clock_is_over
 
     def stop() -> None:
         for trial in trials:  # also those to come: nobody waits for this task any more
@@ -140,7 +144,7 @@ def _train_elsewhere(
         end_if_cleared(trial, clears)
         step = trial.until_deferred(is_taken_away)
         if not isinstance(step, Outcome):
-            return awaited(study, step, trial.batch.deadline)
+            return awaited(study, step, None if trial.was_asked_to_stop else trial.batch.deadline)
         _log_outcome(trial, step)
     return None
 
@@ -304,7 +308,7 @@ def _check_connection(connection: str | None, password_of: "PasswordOf") -> None
         raise SpecError([Problem("store.connection", message)])
 
 
-def _check_backend(spec: StudySpec, store: str) -> None:
+def _check_backend(spec: StudySpec, store: str, deployment: str) -> None:
     """Ask the cloud whether it will run the study's jobs, before anything is started.
 
     Raises:
@@ -312,8 +316,12 @@ def _check_backend(spec: StudySpec, store: str) -> None:
     """
     if spec.backend.type == "local":
         return
-    from hpo_tasks.flow.steps.remote import preflight
+    from hpo_tasks.flow.steps.remote import preflight, tag_text
 
+    if tag_text(deployment) != deployment:
+        raise InputError(
+            "HPO_DEPLOYMENT: is a tag of every job, and may hold letters, digits, spaces and _ . : / = + - @ only"
+        )
     problems = preflight(spec)
     if not store.startswith("s3://"):
         message = f"is {store} (HPO_STORE): jobs on {spec.backend.type} need s3://bucket/prefix"

@@ -7,34 +7,34 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from hpo_tasks.errors import HpoError
+from hpo_tasks.errors import HpoError, RefusedError
 from hpo_tasks.flow.job_poller import JobPoller
 
 POLL_S = "HPO_POLL_S"
 """Variable of the triggerer: seconds between two rounds of questions."""
 DEFAULT_POLL_S = 15.0
+ENDED = "it has ended"
+WALL_CLOCK = "the study's wall clock is used up"
 
 log = logging.getLogger(__name__)
-
-_pollers: dict[tuple[asyncio.AbstractEventLoop, str, str, str], JobPoller] = {}
 
 
 class JobTrigger(BaseTrigger):
     """Fires when the job has ended, or when the study's wall clock is used up. Arguments: as `steps.remote.Awaited`."""
 
     def __init__(
-        self, *, backend: dict[str, Any], job: str, handle: str, kept_at_s: float, deadline: list[Any] | None
+        self, *, backend: dict[str, Any], job: str, handle: str, ends_at_s: float, deadline: list[Any] | None
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.backend = backend
         self.job = job
         self.handle = handle
-        self.kept_at_s = kept_at_s
+        self.ends_at_s = ends_at_s
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ class JobTrigger(BaseTrigger):
         return (
             "hpo_tasks.flow.triggers.JobTrigger",
             {
-                "backend": self.backend, "job": self.job, "handle": self.handle, "kept_at_s": self.kept_at_s,
+                "backend": self.backend, "job": self.job, "handle": self.handle, "ends_at_s": self.ends_at_s,
                 "deadline": self.deadline,
             },
         )  # fmt: skip
@@ -53,21 +53,24 @@ class JobTrigger(BaseTrigger):
         from hpo_tasks.flow.steps.clock import Moment
 
         deadline = Moment(*self.deadline) if self.deadline else None
-        options = self._options()
-        poller = self._poller()
+        options, poller = self._options(), self._place().poller
         while True:
-            described = await poller.next_description(self.handle)
-            status = status_of(described) if described else missing(self.kept_at_s, time.time())
-            if status.state == "ended":
-                yield _event(self.job, "it has ended")
+            try:
+                described = await asyncio.wait_for(
+                    poller.next_description(self.handle), _until(deadline, Moment.now())
+                )
+            except TimeoutError:
+                yield _event(self.job, WALL_CLOCK)
                 return
-            if described and waited_s(described, time.time()) > options.queue_timeout_s:
+            now_s = time.time()
+            status = status_of(described) if described else missing(self.ends_at_s, now_s)
+            if status.state == "ended":
+                yield _event(self.job, ENDED)
+                return
+            if described and waited_s(described, now_s) > options.queue_timeout_s:
                 await self._terminate(
                     f"no capacity within {options.queue_timeout_s:g} s (backend.queue_timeout)"
                 )
-            if deadline is not None and deadline.has_come(Moment.now()):
-                yield _event(self.job, "the study's wall clock is used up")
-                return
 
     async def on_kill(self) -> None:
         """Airflow's port: the task was cleared, marked or deleted. Its job is ended, by its id."""
@@ -77,53 +80,75 @@ class JobTrigger(BaseTrigger):
     async def _terminate(self, why: str) -> None:
         from hpo_tasks.backends.batch import terminate
 
+        place = self._place()
         try:
-            await asyncio.to_thread(lambda: terminate(self._client(), self.handle, why))
+            await asyncio.to_thread(lambda: terminate(place.client(), self.handle, why))
         except HpoError as error:
             log.warning("%s: the reaper will end it", error)
 
     def _is_taken_away(self) -> bool:
-        """Whether the task instance waits for this trigger no more.
+        """Whether nobody waits for the job any more.
 
-        Airflow 3.3 calls `on_kill` also when another triggerer takes the trigger over. If Airflow does not answer, the job
-        runs on: a retry or the reaper finds it.
+        Airflow 3.3 calls `on_kill` also when another triggerer takes the trigger over. A task that was cleared and runs
+        again ends the job itself. If Airflow does not answer, the job runs on: a retry or the reaper finds it.
         """
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        from hpo_tasks.flow.operators import states_of
+        from hpo_tasks.flow.operators import is_over, states_of
 
-        found = states_of(self.task_instance, RuntimeTaskInstance.get_task_states)
-        return found is not None and "deferred" not in found
+        return is_over(states_of(self.task_instance, RuntimeTaskInstance.get_task_states))
 
     def _options(self) -> Any:
         from hpo_tasks.spec.model import BatchBackend
 
         return BatchBackend.model_validate(self.backend, by_alias=True, by_name=False)
 
-    def _client(self) -> Any:
+    def _place(self) -> "_Place":
+        """What all triggers of this process share that await jobs on the same connection."""
+        options = self._options()
+        key = (asyncio.get_running_loop(), options.connection, options.region)
+        if key not in _places:
+            _places[key] = _Place(options.connection, options.region)
+        return _places[key]
+
+
+class _Place:
+    """One connection: its client, and the poller that asks for the jobs of all triggers together."""
+
+    def __init__(self, connection: str | None, region: str | None) -> None:
+        self._connection = connection
+        self._region = region
+        self._client: Any = None
+        self.poller = JobPoller(self._describe, float(os.environ.get(POLL_S, DEFAULT_POLL_S)))
+
+    def client(self) -> Any:
+        """Blocks: for a thread."""
         from hpo_tasks.flow.aws import backend_client
 
-        options = self._options()
-        return backend_client("batch", options.connection, options.region)
+        if self._client is None:
+            self._client = backend_client("batch", self._connection, self._region)
+        return self._client
 
-    def _poller(self) -> JobPoller:
-        """The one for this connection: it asks for the jobs of all triggers of this process together."""
+    def _describe(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         from hpo_tasks.backends.batch import describe
 
-        key = (
-            asyncio.get_running_loop(), "batch",
-            str(self.backend.get("connection")), str(self.backend.get("region")),
-        )  # fmt: skip
-        if key not in _pollers:
-            made: list[Any] = []
+        try:
+            return describe(self.client(), ids)
+        except RefusedError:
+            self._client = None  # its credentials may have been renewed in the connection
+            raise
 
-            def ask(ids: Any) -> Any:
-                if not made:
-                    made.append(self._client())
-                return describe(made[0], ids)
 
-            _pollers[key] = JobPoller(ask, float(os.environ.get(POLL_S, DEFAULT_POLL_S)))
-        return _pollers[key]
+_places: dict[tuple[asyncio.AbstractEventLoop, str | None, str | None], _Place] = {}
+
+
+def _until(deadline: Any, now: Any) -> float | None:
+    """Seconds from now to a deadline; None: there is none."""
+    if deadline is None:
+        return None
+    same_clock = deadline.boot and deadline.boot == now.boot
+    left_s = deadline.up_s - now.up_s if same_clock else deadline.unix_s - now.unix_s
+    return max(0.0, float(left_s))
 
 
 def _event(job: str, because: str) -> TriggerEvent:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from hpo_tasks.errors import InputError
+from hpo_tasks.errors import InputError, RefusedError
 from hpo_tasks.trial.local_files import plain_errors
 from hpo_tasks.trial.objects import open_objects
 
@@ -14,8 +14,8 @@ def fetch_inputs(inputs: Mapping[str, str], folder: Path) -> dict[str, str]:
     Returns: name → local path or address.
 
     Raises:
-        InputError: an object is not there, or its address is none.
-        UnavailableError, RefusedError: S3, or this host's disk.
+        InputError: an object is not there or not to be read, or its address is none.
+        UnavailableError: S3, or this host's disk.
     """
     found = dict(inputs)
     for number, (name, uri) in enumerate(inputs.items()):
@@ -25,7 +25,11 @@ def fetch_inputs(inputs: Mapping[str, str], folder: Path) -> dict[str, str]:
         target = folder / str(number) / file
         with plain_errors(folder):
             target.parent.mkdir(parents=True)
-        if not open_objects(parent).download(file, target):
+        try:
+            is_there = open_objects(parent).download(file, target)
+        except RefusedError as error:  # the same in every attempt
+            raise InputError(f"input {name}: {error}") from None
+        if not is_there:
             raise InputError(f"input {name}: there is no {uri}, or the job's role may not read it")
         found[name] = str(target)
     return found

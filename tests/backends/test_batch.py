@@ -38,6 +38,9 @@ class Site:
     def keep(self, job, handle):
         self.handles.setdefault(job, handle)
 
+    def replace(self, job, handle):
+        self.handles[job] = handle
+
     def options(self, **changes):
         fields = {"type": "batch", "job_queue": self.queue, "job_definition": self.definition}
         return Options(**(fields | changes))
@@ -162,17 +165,18 @@ def test_throttling_is_waited_for(site):
 
 
 def test_a_twin_that_slipped_through_trains_nothing(site):
-    """Two jobs of one name: the claim lets one train, and as long as one of them lives the attempt does."""
+    """Two jobs of one name: the claim lets one train, and that one is awaited from then on, whichever the handle was."""
     backend, request = site.backend(), site.request(f"sleep 2; {TRAIN}")
     backend.submit(request)
     running(backend, request)
     until(lambda: site.store.read(AttemptKey.of_job(request.job).started), "the attempt is claimed")
     twin = site.aws.client("batch").submit_job(
-        **submission(request, site.options(), site.store.uri, TAGS, now_s=time.time())
+        **submission(request, site.options(), site.store.uri, TAGS, ends_at_s=time.time() + 600)
     )
-    site.handles[request.job] = Handle(twin["jobId"], site.handles[request.job].kept_at_s)
+    site.handles[request.job] = Handle(twin["jobId"], site.handles[request.job].ends_at_s)
     until(lambda: _state(site, twin["jobId"]) == "SUCCEEDED", "the twin has given way")
     assert status(backend, request).state == "running"
+    assert site.handles[request.job].id != twin["jobId"]
     assert ended(backend, request) == ENDED
     assert site.outcome(request).values == {"loss": 1.0}
 
@@ -238,6 +242,15 @@ def test_250_jobs_are_described_in_three_calls(site):
     found = site.backend().poll(list(site.handles))
     assert {each.cls for each in found.values()} == {"infra"}
     assert len(site.aws.calls("batch", "DescribeJobs")) == 3
+
+
+def test_a_job_that_batch_does_not_know_counts_as_alive_as_long_as_it_can_be(site):
+    """The connection's region may have been changed: another attempt would train beside the one that is there."""
+    request = site.request(TRAIN)
+    site.handles[request.job] = Handle("elsewhere", time.time() + 600)
+    assert status(site.backend(), request) == JobStatus("pending")
+    site.handles[request.job] = Handle("elsewhere", time.time() - 1)
+    assert status(site.backend(), request).cls == "infra"
 
 
 def test_a_handle_of_a_foreign_job_is_not_believed(site):

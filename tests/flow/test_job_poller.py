@@ -2,21 +2,24 @@
 
 import asyncio
 
-from hpo_tasks.errors import UnavailableError
+import pytest
+
+from hpo_tasks.errors import RefusedError, UnavailableError
 from hpo_tasks.flow.job_poller import JobPoller
 
 
 class Cloud:
-    """Answers with how often it was asked; `down`: how many questions it does not answer first."""
+    """Answers with how often it was asked; `down`: how many questions it does not answer first, but raises `error`."""
 
-    def __init__(self, down=0):
+    def __init__(self, down=0, error=UnavailableError):
         self.asked = []
         self.down = down
+        self.error = error
 
     def describe(self, ids):
         self.asked.append(sorted(ids))
         if len(self.asked) <= self.down:
-            raise UnavailableError("it is away")
+            raise self.error("it is away")
         return {each: {"jobId": each, "asked": len(self.asked)} for each in ids if each != "forgotten"}
 
 
@@ -45,14 +48,30 @@ def test_the_loop_ends_with_the_last_trigger_and_begins_again_with_the_next():
     assert (first["asked"], second["asked"]) == (1, 2)
 
 
-def test_an_outage_fails_no_trigger():
-    """A trigger that raises costs its task a try; the job runs on meanwhile."""
-    cloud = Cloud(down=3)
+@pytest.mark.parametrize("error", [UnavailableError, RefusedError, RuntimeError])
+def test_no_error_fails_a_trigger_or_ends_the_loop(error):
+    """A trigger that raises costs its task a try; a loop that has ended would leave all triggers waiting for ever."""
+    cloud = Cloud(down=3, error=error)
 
     async def scenario():
         return await JobPoller(cloud.describe, pause_s=0.001).next_description("a")
 
     assert asyncio.run(scenario())["asked"] == 4
+
+
+def test_one_bad_question_keeps_no_answer_from_the_others():
+    """Of 150 jobs the first hundred are asked for together; somebody's bad id among them harms those alone."""
+    cloud = Cloud(down=1)
+
+    async def scenario():
+        poller = JobPoller(cloud.describe, pause_s=0.001)
+        asked = [asyncio.create_task(poller.next_description(f"job-{number}")) for number in range(150)]
+        done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        counts = len(done), len(waiting)
+        await asyncio.gather(*asked)
+        return counts
+
+    assert asyncio.run(scenario()) == (50, 100)
 
 
 def test_what_the_cloud_does_not_know_is_said_so():

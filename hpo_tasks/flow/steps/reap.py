@@ -9,7 +9,7 @@ from typing import Any
 
 from hpo_tasks.backends import batch
 from hpo_tasks.backends.reaper import Known, LiveJob, superfluous
-from hpo_tasks.errors import HpoError
+from hpo_tasks.errors import HpoError, UnavailableError
 from hpo_tasks.flow.aws import backend_client
 from hpo_tasks.study.ledger import Ledger
 from hpo_tasks.study.records import StudyRecord
@@ -51,18 +51,28 @@ def reap(
         dry_run: only find them.
 
     Raises:
-        UnavailableError: the study database, or every cloud, does not answer.
+        UnavailableError: the study database or a cloud does not answer; what could be ended is.
     """
     now_s = time.time()
-    studies = [record for record in ledger.studies() if record.header.cloud is not None]
+    studies = [record for record in ledger.studies() if _may_have_jobs(record, now_s)]
     known = _known(ledger, deployment, studies, run_is_over)
     found: list[Reaped] = []
-    for cloud in _clouds(studies, now_s):
-        client = backend_client(cloud["type"], cloud.get("connection"), cloud.get("region"))
-        jobs = {job.id: job for job in batch.live_jobs(client, cloud["job_queue"])}
+    silent: list[HpoError] = []
+    for cloud in _clouds(studies):
+        try:
+            client = backend_client(cloud["type"], cloud.get("connection"), cloud.get("region"))
+            jobs = {job.id: job for job in batch.live_jobs(client, cloud["job_queue"])}
+        except (
+            HpoError
+        ) as error:  # a queue that was deleted, for example: the others are to be looked at all the same
+            log.warning("queue %s is not looked at: %s", cloud["job_queue"], error)
+            silent.append(error)
+            continue
         log.info("queue %s: %d jobs of ours are alive", cloud["job_queue"], len(jobs))
         for job_id, why in superfluous(jobs.values(), known, now_s=now_s).items():
             found.append(_end(client, jobs[job_id], why, now_s, dry_run=dry_run))
+    if silent and all(isinstance(error, UnavailableError) for error in silent):
+        raise silent[0]
     return found
 
 
@@ -72,9 +82,8 @@ def _known(
     studies: Iterable[StudyRecord],
     run_is_over: Callable[[StudyRecord], bool],
 ) -> Known:
-    running = {
-        record.header.study_id for record in studies if record.state == "running" and not run_is_over(record)
-    }
+    # By the run, not by the study's state: somebody may be resuming a study that was closed.
+    running = {record.header.study_id for record in studies if not run_is_over(record)}
     decided = {
         SlotKey(study, trial.round, trial.slot)
         for study in running
@@ -85,16 +94,18 @@ def _known(
     return Known(deployment, frozenset(running), frozenset(others), frozenset(decided))
 
 
-def _clouds(studies: Iterable[StudyRecord], now_s: float) -> list[dict[str, Any]]:
+def _may_have_jobs(record: StudyRecord, now_s: float) -> bool:
+    last_s = (record.ended_at or record.created_at).timestamp() if record.state != "running" else now_s
+    return record.header.cloud is not None and now_s - last_s < LOOKED_AFTER_S
+
+
+def _clouds(studies: Iterable[StudyRecord]) -> list[dict[str, Any]]:
     """Where jobs may be alive, each place once."""
     places: dict[str, dict[str, Any]] = {}
     for record in studies:
-        ended_s = record.ended_at.timestamp() if record.ended_at else now_s
-        if record.header.cloud is not None and now_s - ended_s < LOOKED_AFTER_S:
-            place = {
-                name: record.header.cloud.get(name) for name in ("type", "connection", "region", "job_queue")
-            }
-            places[json.dumps(place, sort_keys=True)] = place
+        cloud = record.header.cloud or {}
+        place = {name: cloud.get(name) for name in ("type", "connection", "region", "job_queue")}
+        places[json.dumps(place, sort_keys=True)] = place
     return list(places.values())
 
 

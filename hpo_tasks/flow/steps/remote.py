@@ -23,6 +23,7 @@ from hpo_tasks.trial import layout
 from hpo_tasks.trial.contract import Request
 
 MAX_HANDLE_BYTES = 4096
+MAX_TAG_CHARS = 256
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
 
 log = logging.getLogger(__name__)
@@ -34,14 +35,14 @@ class Awaited(TypedDict):
     Attributes:
         backend: the study's `backend`, as in its file.
         job, handle: its name, and the backend's id of it.
-        kept_at_s: when the id was kept, seconds since the epoch.
+        ends_at_s: when the job is over in any case; seconds since the epoch.
         deadline: of the study: three numbers of a `Moment`; None if it has none, or if the job knows it has come.
     """
 
     backend: dict[str, Any]
     job: str
     handle: str
-    kept_at_s: float
+    ends_at_s: float
     deadline: list[Any] | None
 
 
@@ -59,7 +60,7 @@ class StoredHandles:
     def get(self, job: str) -> Handle | None:
         """Raises IntegrityError: what lies there is no handle."""
         document = self._read(job)
-        return None if document is None else Handle(str(document["id"]), float(document["kept_at_s"]))
+        return None if document is None else Handle(str(document["id"]), float(document["ends_at_s"]))
 
     def _read(self, job: str) -> dict[str, Any] | None:
         key = layout.handle_key(job)
@@ -68,7 +69,7 @@ class StoredHandles:
             return None
         try:
             document: dict[str, Any] = json.loads(data)
-            float(document["kept_at_s"]), str(document["id"]), int(document["clears"])
+            float(document["ends_at_s"]), str(document["id"]), int(document["clears"])
         except (ValueError, KeyError, TypeError):
             raise IntegrityError(
                 f"{key}: is no handle of a job: delete it, and clear the train task"
@@ -76,8 +77,13 @@ class StoredHandles:
         return document
 
     def keep(self, job: str, handle: Handle) -> None:
-        document = {"id": handle.id, "kept_at_s": handle.kept_at_s, "clears": self.clears}
-        self.store.create(layout.handle_key(job), json.dumps(document).encode())
+        self.store.create(layout.handle_key(job), self._document(handle))
+
+    def replace(self, job: str, handle: Handle) -> None:
+        self.store.write(layout.handle_key(job), self._document(handle))
+
+    def _document(self, handle: Handle) -> bytes:
+        return json.dumps({"id": handle.id, "ends_at_s": handle.ends_at_s, "clears": self.clears}).encode()
 
     def was_cleared_since(self, job: str) -> bool:
         """Whether the task was cleared after it had submitted this job."""
@@ -146,18 +152,17 @@ def awaited(study: OpenStudy, request: Request, deadline: Moment | None) -> Awai
     Args:
         study: its study.
         request: of the attempt whose job runs.
-        deadline: of the study's wall clock.
+        deadline: of the study's wall clock; None if it has none, or if the job was told.
     """
     handle = StoredHandles(study.store).get(request.job)
     if handle is None:
         raise IntegrityError(f"{layout.handle_key(request.job)}: was deleted: clear the train task")
-    told = deadline is None or deadline.has_come(Moment.now())
     return Awaited(
         backend=study.pin.spec.backend.model_dump(mode="json", by_alias=True),
         job=request.job,
         handle=handle.id,
-        kept_at_s=handle.kept_at_s,
-        deadline=None if told or deadline is None else [deadline.unix_s, deadline.boot, deadline.up_s],
+        ends_at_s=handle.ends_at_s,
+        deadline=None if deadline is None else [deadline.unix_s, deadline.boot, deadline.up_s],
     )
 
 
@@ -165,4 +170,9 @@ def tags_of(study: OpenStudy) -> dict[str, str]:
     """Tags of every resource of a study: the file's own, and those that the reaper goes by."""
     spec, pin = study.pin.spec, study.pin
     own = {DEPLOYMENT: study.deployment.name, "hpo:study": pin.study, "hpo:dag": pin.dag_id}
-    return {**spec.tags, **({"owner": _NOT_IN_TAGS.sub("_", spec.owner)} if spec.owner else {}), **own}
+    return {**spec.tags, **({"owner": tag_text(spec.owner)} if spec.owner else {}), **own}
+
+
+def tag_text(text: str) -> str:
+    """A text as AWS takes it for a tag."""
+    return _NOT_IN_TAGS.sub("_", text)[:MAX_TAG_CHARS]

@@ -44,6 +44,8 @@ class TrialRun:
             is recorded must be readable when they are gone.
         clock, sleep: the time, and waiting; tests put their own here.
         stop_requested: set by `request_stop`: the task process is to end.
+        wall_clock_is_over: somebody else whose clock is ahead of this host's says so.
+        was_asked_to_stop: whether the job knows that the wall clock is used up.
     """
 
     study: OpenStudy
@@ -57,6 +59,8 @@ class TrialRun:
     clock: Callable[[], Moment] = Moment.now
     sleep: Callable[[float], None] = time.sleep
     stop_requested: bool = field(default=False, init=False)
+    wall_clock_is_over: bool = field(default=False, init=False)
+    was_asked_to_stop: bool = field(default=False, init=False)
     _current: Request | None = field(default=None, init=False)
     _pause_s: float = field(default=FIRST_POLL_S, init=False)
 
@@ -89,9 +93,12 @@ class TrialRun:
                 return step
             if isinstance(step, Wait):
                 request = self.request(step.number)
-                if self.past_deadline():
+                if not self.past_deadline():
+                    return request
+                if not self._end_before_its_start(request):
                     self._ask_to_stop(request)
-                return request
+                    return request
+                continue
             self._do(step)
         return self.until_decided(is_taken_away)
 
@@ -179,6 +186,8 @@ class TrialRun:
         )  # fmt: skip
 
     def past_deadline(self) -> bool:
+        if self.wall_clock_is_over:
+            return True
         return self.batch.deadline is not None and self.batch.deadline.has_come(self.clock())
 
     def _view(self, request: Request) -> AttemptView:
@@ -240,7 +249,17 @@ class TrialRun:
     def _has_ended(self, request: Request) -> bool:
         return self.backend.poll([request.job])[request.job].state == "ended"
 
+    def _end_before_its_start(self, request: Request) -> bool:
+        """End a job that still waits for capacity: it would be started only to be told to stop. Returns whether it did."""
+        if self.backend.poll([request.job])[request.job].state != "pending":
+            return False
+        self.backend.stop(request.job, grace_s=request.grace_s)
+        reason = "the study's wall clock was used up before the job started"
+        attempts.write_report(self.study.store, request, "stopped", reason)
+        return True
+
     def _ask_to_stop(self, request: Request) -> None:
+        self.was_asked_to_stop = True
         key = layout.SlotKey(request.study, request.round, request.slot).stop
         if self.study.store.create(key, b'{"reason":"the study\'s wall clock is used up"}'):
             log.info("wall clock used up: asked the trial to stop")
