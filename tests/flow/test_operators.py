@@ -27,6 +27,7 @@ class TaskInstance:
     """
 
     dag_id, run_id, task_id, map_index = "hpo_dag", "run", "round_00.train", 3
+    max_tries = 7
 
     def __init__(self, states=None, asked=None):
         self.states = states
