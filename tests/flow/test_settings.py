@@ -19,7 +19,7 @@ from hpo_tasks.flow.tasks import (
     _open,
     _s3_client,
     _surely,
-    _surely_read_deployment,
+    surely_read_deployment,
 )
 from hpo_tasks.spec.model import StoreRef
 
@@ -142,9 +142,9 @@ def test_no_study_database_is_missing_while_airflow_is_away(monkeypatch):
     monkeypatch.setenv("HPO_DEPLOYMENT", "test")
     monkeypatch.delenv("HPO_STUDY_DB", raising=False)
     with pytest.raises(AirflowRuntimeError):
-        _surely_read_deployment({"ti": Asked(away)})
+        surely_read_deployment({"ti": Asked(away)})
     with pytest.raises(InputError, match="study database: there is neither"):
-        _surely_read_deployment({"ti": Asked(lambda: None)})
+        surely_read_deployment({"ti": Asked(lambda: None)})
     with pytest.raises(UnavailableError, match="study database"):
         _open({"study": "s", "store": "/nowhere", "connection": None})
 
