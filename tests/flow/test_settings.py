@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk.exceptions import (
     AirflowNotFoundException,
     AirflowRuntimeError,
@@ -84,7 +84,7 @@ def test_a_connection_that_makes_no_client_is_named(monkeypatch):
     """One message, no traceback of boto3's."""
     connection = {"conn_type": "aws", "extra": {"endpoint_url": "no url", "region_name": "x"}}
     monkeypatch.setenv("AIRFLOW_CONN_HPO_TEST_KEY", json.dumps(connection))
-    with pytest.raises(InputError, match=r"store\.connection: `hpo_test_key` makes no S3 client"):
+    with pytest.raises(InputError, match=r"store\.connection: `hpo_test_key` makes no s3 client"):
         _s3_client("hpo_test_key")
 
 
@@ -98,7 +98,7 @@ def test_a_store_whose_connection_is_gone_for_a_moment_is_tried_again(monkeypatc
         "AIRFLOW_CONN_HPO_TEST_KEY", json.dumps({"conn_type": "aws", "login": "key", "password": "x"})
     )
     assert connection_password("hpo_test_key") == "x"
-    monkeypatch.setattr(S3Hook, "get_connection", not_found)
+    monkeypatch.setattr(AwsBaseHook, "get_connection", not_found)
     with pytest.raises(UnavailableError, match="hpo_test_key"):
         _s3_client("hpo_test_key")
 
@@ -132,7 +132,7 @@ def test_a_store_s_connection_that_a_task_may_not_read_is_named(monkeypatch):
     def denied(*_arguments):
         raise AirflowSecretsBackendAccessDenied
 
-    monkeypatch.setattr(S3Hook, "get_connection", denied)
+    monkeypatch.setattr(AwsBaseHook, "get_connection", denied)
     with pytest.raises(RefusedError, match=r"store\.connection: .*`hpo_test_key`"):
         _s3_client("hpo_test_key")
 

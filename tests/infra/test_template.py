@@ -10,6 +10,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from hpo_tasks.infra import stack
 from hpo_tasks.infra.fragment import fragment
+from hpo_tasks.spec.model import BatchBackend
 from hpo_tasks.trial.runner import locate
 from tests.infra.rendering import REGION, ROOT, TEMPLATE, Rendered, template
 
@@ -155,15 +156,14 @@ def test_the_policies_to_attach_include_that_of_the_inputs_when_there_are_some()
     assert "InputsPolicyArn" not in Rendered().outputs
 
 
-def test_the_fragment_is_yaml_with_each_backend_once():
-    text = fragment(Rendered().outputs)
-    assert yaml.safe_load(text) == {
-        "store": Rendered().outputs["Store"],
-        "backend": {"type": "batch", "queue": "hpo-prod", "definition": "hpo-prod_trial"},
+def test_the_fragment_is_what_a_study_file_takes():
+    outputs = Rendered().outputs
+    pasted = yaml.safe_load(fragment(outputs))
+    assert pasted == {
+        "store": outputs["Store"],
+        "backend": {"type": "batch", "slots": 8, "job_queue": "hpo-prod", "job_definition": "hpo-prod_trial"},
     }
-    others = [yaml.safe_load(line[2:]) for line in text.splitlines() if line.startswith("# backend")]
-    assert [each["backend"]["type"] for each in others] == ["ec2", "sagemaker"]
-    assert others[0]["backend"]["subnets"] == ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]
+    assert BatchBackend(**pasted["backend"]).job_queue == outputs["JobQueue"]
 
 
 # ------------------------------------------------------------------- the job definition, field by field
